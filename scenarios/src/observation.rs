@@ -154,6 +154,9 @@ pub struct KernelConfig {
     /// The module `ip_gre` is there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gre: bool,
+    /// The module `fou` is there from the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fou: bool,
     /// Namespaces get no fallback devices of tunnels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_fb_tunnels: bool,
@@ -194,6 +197,7 @@ impl KernelConfig {
         config.nf_nat_ftp = self.nf_nat_ftp;
         config.ipip = self.ipip;
         config.gre = self.gre;
+        config.fou = self.fou;
         config.fb_tunnels = !self.no_fb_tunnels;
         config.openvswitch = self.openvswitch;
         config.ovs_ct_limit = !self.no_ovs_ct_limit;
@@ -223,6 +227,7 @@ impl Default for KernelConfig {
             nf_nat_ftp: false,
             ipip: false,
             gre: false,
+            fou: false,
             no_fb_tunnels: false,
             openvswitch: false,
             no_ovs_ct_limit: false,

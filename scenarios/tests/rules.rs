@@ -51,6 +51,7 @@ rules! {
     which_class_a_filter_says: "filters",
     which_packets_of_a_host_a_rule_takes: "flows",
     a_router_forwards: "forwarding",
+    what_foo_over_udp_takes_sends_and_receives: "fou",
     fragments: "fragments",
     gateways_that_do_not_answer: "gateways",
     what_geneve_devices_do: "geneve",

@@ -431,6 +431,16 @@ functions! {
             SkbTunnelCheckPmtu = skb_tunnel_check_pmtu, Protocol, "does it fit with the outer headers?";
             IptunnelXmit = iptunnel_xmit, Protocol, "writes the outer IP header";
         }
+        "net/ipv4/fou_core.c" {
+            FouBuildHeader = fou_build_header, Protocol, "puts a tunnel's packet into UDP";
+            GueBuildHeader = gue_build_header, Protocol, "puts a tunnel's packet into UDP, behind a header of GUE";
+            FouUdpRecv(skb: SkbId, protocol: u8) = fou_udp_recv, Protocol, "takes what the port is for out of UDP";
+            GueUdpRecv(skb: SkbId) = gue_udp_recv, Protocol, "takes what the header of GUE says out of UDP";
+            FouGroReceive = fou_gro_receive, Protocol, "looks at what is in the datagram";
+            FouGroComplete = fou_gro_complete, Protocol, "a merged packet gets the headers of what is inside";
+            GueGroReceive = gue_gro_receive, Protocol, "is it of the same header of GUE? looks at what is inside";
+            GueGroComplete = gue_gro_complete, Protocol, "then the headers of what is behind that of GUE";
+        }
         "net/ipv4/udp_tunnel_core.c" {
             UdpTunnelXmitSkb = udp_tunnel_xmit_skb, Protocol, "writes the outer UDP header";
         }
@@ -660,6 +670,7 @@ functions! {
         IpLocalOutHook(skb: SkbId),
         IpOutputHook(skb: SkbId),
         IpMcLoopHook(skb: SkbId),
+        IpResubmit(skb: SkbId, protocol: u8),
         LinkFailure(skb: SkbId),
         NfHookResume(skb: SkbId, site: Site, from: u16),
         BrFloodNext(skb: SkbId, from: u16, local_rcv: bool),

@@ -4,17 +4,19 @@
 
 use crate::Cx;
 use crate::door::Door;
-use crate::ids::SkbId;
+use crate::ids::{SkbId, SocketId};
 use crate::tables::gro::GroVerdict;
 
 /// What a tunnel does with the datagrams of its socket (`struct udp_tunnel_sock_cfg`).
 #[derive(Debug)]
 pub struct UdpTunnelSockCfg {
     /// The door by which it takes them.
-    pub encap_rcv: fn(SkbId) -> Door,
+    pub encap_rcv: fn(&Cx, SocketId, SkbId) -> Door,
+    /// ICMP errors about what was sent to the port that the socket has itself are its own (`encap_err_lookup`).
+    pub err_lookup: bool,
     /// Looks for the held packet that one continues. The header of the tunnel is at `u32` in the buffer, as in
     /// [`Self::gro_complete`].
-    pub gro_receive: fn(&mut Cx, SkbId, u32) -> GroVerdict,
+    pub gro_receive: fn(&mut Cx, SocketId, SkbId, u32) -> GroVerdict,
     /// Writes the headers inside of a merged packet.
-    pub gro_complete: fn(&mut Cx, SkbId, u32),
+    pub gro_complete: fn(&mut Cx, SocketId, SkbId, u32),
 }

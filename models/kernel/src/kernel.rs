@@ -125,6 +125,8 @@ pub struct Config {
     pub ipip: bool,
     /// The module `ip_gre` is loaded.
     pub gre: bool,
+    /// The module `fou` is loaded.
+    pub fou: bool,
     /// Namespaces get fallback devices of tunnels. Where a namespace of a real kernel stands for a machine, they may be only in the
     /// one that it booted with.
     pub fb_tunnels: bool,
@@ -161,6 +163,7 @@ impl Default for Config {
             bonding: false,
             ipip: false,
             gre: false,
+            fou: false,
             fb_tunnels: true,
             nf_nat_ftp: false,
             // A round figure, not measured.

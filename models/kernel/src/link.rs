@@ -455,6 +455,10 @@ pub struct RingParam {
 /// The filters of a device (`struct mini_Qdisc`): true if they let the packet go on, which is no longer there otherwise.
 pub type MiniQdisc = fn(&mut Cx, SkbId) -> bool;
 
+/// Writes the header of a link that is none of Ethernet in front of a packet of this Ethertype, to this address; false: it cannot
+/// (`header_ops::create`).
+pub type HeaderCreate = fn(&mut Cx, SkbId, DevId, u16, Mac) -> bool;
+
 /// The door into the upper device of a device (`rx_handler`).
 pub type RxHandler = fn(SkbId) -> Door;
 

@@ -75,8 +75,9 @@ pub type Tap = fn(&mut Cx, SkbId, DevId, PacketType) -> bool;
 /// Takes a received packet, which also goes to its protocol if that is true; returns what is left for it.
 pub type Receive = fn(&mut Cx, SkbId, bool) -> Option<SkbId>;
 
-/// Is told of an ICMP error: the packet that brought it, the header that it quotes, and its type, code and rest.
-pub type ErrHandler = fn(&mut Cx, SkbId, &Ipv4Hdr, (u8, u8, u32));
+/// Is told of an ICMP error: the packet that brought it, the header that it quotes, and its type, code and rest; true if it was about
+/// a packet of its own.
+pub type ErrHandler = fn(&mut Cx, SkbId, &Ipv4Hdr, (u8, u8, u32)) -> bool;
 
 /// How a protocol merges its packets (`struct packet_offload`), and takes them together (`struct packet_type`).
 #[derive(Debug)]

@@ -27,6 +27,7 @@ pub static MODULES: &[&Module] = &[
     &vxlan::vxlan_core::MODULE,
     &geneve::MODULE,
     &ipv4::devinet::MODULE,
+    &ipv4::fou_core::MODULE,
     &ipv4::ip_gre::MODULE,
     &ipv4::ipip::MODULE,
     &ipv4::tcp_ipv4::MODULE,

@@ -86,7 +86,7 @@ pub enum Note {
     Ovs(OvsNote),
     /// Filters and actions of tc.
     Tc(TcNote),
-    /// A device packs a frame into a datagram.
+    /// A device packs a frame, or a packet, into a datagram.
     Tunnel(TunnelNote),
     /// The neighbour of a packet that waits or uses an unconfirmed entry; `None`: it is gone.
     Neigh(Option<(Ipv4Addr, Nud)>),
@@ -172,22 +172,26 @@ pub enum OvsNote {
     },
 }
 
-/// Kinds of devices that pack frames into UDP.
+/// Kinds of tunnels over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UdpTunnel {
     /// RFC 7348.
     Vxlan,
     /// RFC 8926.
     Geneve,
+    /// Foo over UDP, with packets of this IP protocol in it.
+    Fou(u8),
+    /// Generic UDP Encapsulation.
+    Gue,
 }
 
-/// A frame in a VXLAN or in Geneve.
+/// A frame or a packet in a tunnel over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelNote {
     /// Which of them.
     pub kind: UdpTunnel,
-    /// The number of its network.
-    pub vni: u32,
+    /// The number of its network, where there are several.
+    pub vni: Option<u32>,
     /// The other end of the tunnel.
     pub to: Ipv4Addr,
     /// The port there.

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`mac`] | [`Mac`], an Ethernet address |
-//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`], [`tcp`], [`vxlan`], [`geneve`], [`gre`], [`lacp`] | where the fields of a header stand, read and written in place |
+//! | [`eth`], [`arp`], [`ipv4`], [`icmp`], [`udp`], [`tcp`], [`vxlan`], [`geneve`], [`gre`], [`gue`], [`lacp`] | where the fields of a header stand, read and written in place |
 //! | [`checksum`] | the Internet checksum, whole and incremental |
 //! | [`buf`] | [`BufPool`], frames shared by reference count, as an skb's data is |
 //!
@@ -15,6 +15,7 @@ pub mod checksum;
 pub mod eth;
 pub mod geneve;
 pub mod gre;
+pub mod gue;
 pub mod icmp;
 pub mod igmp;
 pub mod ipv4;

@@ -122,7 +122,10 @@ fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
         let kernel = world.kernel_mut(machine);
         match kernel.dev_by_name(INIT_NET, &chosen.device) {
             Some(nic) if nics.insert((machine, nic)) => {
-                (kernel.devs[nic].addr, kernel.devs[nic].perm_addr) = (mac, mac);
+                kernel.devs[nic].addr = mac;
+                if !kernel.config.veth_cables {
+                    kernel.devs[nic].perm_addr = mac;
+                }
             }
             _ => {
                 let key = (chosen.device.clone(), chosen.netns.clone());

@@ -58,6 +58,7 @@ fn decode_as(world: &World) -> Option<String> {
         let (assigned, name, dissector) = match kind {
             UdpTunnel::Vxlan => (VXLAN_PORT, "VXLAN", "vxlan"),
             UdpTunnel::Geneve => (GENEVE_PORT, "Geneve", "geneve"),
+            UdpTunnel::Fou(_) | UdpTunnel::Gue => return None,
         };
         (port != assigned).then(|| (name, format!("-d udp.port=={port},{dissector}")))
     });

@@ -72,8 +72,11 @@ fn event(story: &Story, leg: &Leg, position: usize) -> Option<String> {
         let kind = match kind {
             UdpTunnel::Vxlan => "VXLAN",
             UdpTunnel::Geneve => "Geneve",
+            UdpTunnel::Fou(_) => "FOU",
+            UdpTunnel::Gue => "GUE",
         };
-        return Some(format!("packed for {to} as {kind} {vni}"));
+        let vni = vni.map_or(String::new(), |vni| format!(" {vni}"));
+        return Some(format!("packed for {to} as {kind}{vni}"));
     }
     let device_at = |func| device_of_next(story, leg, position, func);
     let text = match step.func {

@@ -31,6 +31,7 @@ pub fn key(note: &Note) -> &'static str {
         Note::Tc(_) => "tc",
         Note::Tunnel(TunnelNote { kind: UdpTunnel::Vxlan, .. }) => "vxlan",
         Note::Tunnel(TunnelNote { kind: UdpTunnel::Geneve, .. }) => "geneve",
+        Note::Tunnel(TunnelNote { kind: UdpTunnel::Fou(_) | UdpTunnel::Gue, .. }) => "fou",
         Note::Neigh(_) | Note::NeighUpdate { .. } => "neigh",
         Note::Fib(_) => "fib",
         Note::Socket(_) => "socket",
@@ -77,7 +78,10 @@ pub fn words(note: &Note) -> String {
         Note::Fdb(note) => fdb(note),
         Note::Ovs(note) => ovs(note),
         Note::Tc(note) => tc(note),
-        Note::Tunnel(TunnelNote { vni, to, port, .. }) => format!("VNI {vni}, in UDP to {to}:{port}"),
+        Note::Tunnel(TunnelNote { vni, to, port, .. }) => {
+            let vni = vni.map_or(String::new(), |vni| format!("VNI {vni}, "));
+            format!("{vni}in UDP to {to}:{port}")
+        }
         Note::Neigh(None) => "none".to_owned(),
         Note::Neigh(Some((ip, state))) => format!("{ip} is {}", state.name()),
         Note::NeighUpdate { ip, lladdr, state } => {

@@ -28,7 +28,8 @@ use crate::net::ipv4::ip_tunnel_core::{
 };
 use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use crate::net::ipv4::udp_tunnel_core::{
-    udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
+    UdpPortCfg, udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release,
+    udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
 use crate::note::{Note, TunnelNote, UdpTunnel};
@@ -69,9 +70,12 @@ static LINK_OPS: LinkOps = LinkOps {
 
 /// What the sockets of these devices do with datagrams.
 static TUNNEL: UdpTunnelSockCfg = UdpTunnelSockCfg {
-    encap_rcv: |skb| Door::GeneveUdpEncapRecv { skb },
-    gro_receive: |cx, skb, at| cx.within(Func::GeneveGroReceive, skb, |cx| geneve_gro_receive(cx, skb, at)),
-    gro_complete: |cx, skb, at| {
+    encap_rcv: |_, _, skb| Door::GeneveUdpEncapRecv { skb },
+    err_lookup: true,
+    gro_receive: |cx, _, skb, at| {
+        cx.within(Func::GeneveGroReceive, skb, |cx| geneve_gro_receive(cx, skb, at))
+    },
+    gro_complete: |cx, _, skb, at| {
         cx.within(Func::GeneveGroComplete, skb, |cx| {
             if let Some(header) = cx.skbs.header::<GeneveHdr>(skb, at) {
                 let len = GENEVE_HLEN + header.options_len();
@@ -298,7 +302,7 @@ fn geneve_exit_net(cx: &mut Cx, netns: NetnsId) {
 fn geneve_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     let GeneveDev { cfg, net, .. } = *geneve_mut(cx, dev);
     if !geneve_net_mut(cx, net).socks.contains_key(&cfg.port) {
-        let sock = udp_sock_create4(cx, net, (cfg.port, 0), &TUNNEL)?;
+        let sock = udp_sock_create4(cx, net, UdpPortCfg::of_port(cfg.port), &TUNNEL)?;
         geneve_net_mut(cx, net).socks.insert(cfg.port, GeneveSock { sock, devs: BTreeMap::new() });
     }
     geneve_hash(cx, dev);
@@ -406,7 +410,7 @@ fn geneve_xmit_skb(cx: &mut Cx, skb: SkbId, dev: DevId) -> Result<(), Errno> {
         dont_fragment: outer_df(cx, skb, df),
         ignore_df: false,
     };
-    cx.note(|_| Note::Tunnel(TunnelNote { kind: UdpTunnel::Geneve, vni, to: remote, port }));
+    cx.note(|_| Note::Tunnel(TunnelNote { kind: UdpTunnel::Geneve, vni: Some(vni), to: remote, port }));
     cx.within(Func::GeneveBuildSkb, skb, |cx| geneve_build_skb(cx, skb, vni));
     udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, port), udp_csum);
     Ok(())

@@ -235,7 +235,13 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
     let mut data = cx.skbs.data(queued.skb);
     let (mut from, mut to, mut ttl, mut mac) =
         ((Ipv4Addr::UNSPECIFIED, 0), Ipv4Addr::UNSPECIFIED, 0, Mac::ZERO);
-    if let SockKind::Packet { .. } = kind {
+    let mut link_len = 0;
+    if let SockKind::Packet { cooked, .. } = kind {
+        link_len = match queued.arphrd.header_len() {
+            _ if cooked => 0,
+            0 => skb.network_header.saturating_sub(skb.data) as usize,
+            len => len,
+        };
         let eth = cx.skbs.header::<EthHdr>(queued.skb, skb.mac_header);
         mac = eth.filter(|_| queued.arphrd.header_len() != 0).map_or(mac, EthHdr::source);
     } else if let Some(ip) = cx.skbs.header::<Ipv4Hdr>(queued.skb, skb.network_header) {
@@ -252,6 +258,7 @@ fn read(cx: &Cx, kind: SockKind, queued: Queued) -> Received {
         to,
         ifindex: queued.ifindex,
         arphrd: queued.arphrd,
+        link_len,
         ttl,
         pkt_type: queued.pkt_type,
         protocol: skb.protocol,

@@ -49,12 +49,15 @@ impl Arphrd {
         match self {
             Arphrd::Ether | Arphrd::Loopback => addr.to_string(),
             Arphrd::None => String::new(),
-            Arphrd::Tunnel | Arphrd::Ipgre => {
-                let [a, b, c, d, ..] = addr.0;
-                Ipv4Addr::new(a, b, c, d).to_string()
-            }
+            Arphrd::Tunnel | Arphrd::Ipgre => ipv4_of_link(addr).to_string(),
         }
     }
+}
+
+/// The IPv4 address that is the address of a link.
+pub fn ipv4_of_link(addr: Mac) -> Ipv4Addr {
+    let [a, b, c, d, ..] = addr.0;
+    Ipv4Addr::new(a, b, c, d)
 }
 
 /// An IPv4 address as the address of a link: the first four bytes.

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
+use super::route::DstCache;
 use crate::ids::{DevId, NetnsId};
 
 /// The outer header's "do not fragment" (`IFLA_VXLAN_DF`, `IFLA_GENEVE_DF`).
@@ -81,8 +82,37 @@ impl Default for IpTunnelParm {
     }
 }
 
+/// How a tunnel's packets go in UDP (`struct ip_tunnel_encap`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IpTunnelEncap {
+    /// Whether they do.
+    pub kind: EncapType,
+    /// The source port; 0: by the flow.
+    pub sport: u16,
+    /// The destination port.
+    pub dport: u16,
+    /// With a checksum of the outer datagram (`TUNNEL_ENCAP_FLAG_CSUM`).
+    pub csum: bool,
+    /// The same over IPv6 (`TUNNEL_ENCAP_FLAG_CSUM6`).
+    pub csum6: bool,
+    /// The receiver computes the checksum of the datagram or segment inside (`TUNNEL_ENCAP_FLAG_REMCSUM`).
+    pub remcsum: bool,
+}
+
+/// What is between UDP and a tunnel's packet (`enum tunnel_encap_types`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncapType {
+    /// They do not go in UDP.
+    #[default]
+    None,
+    /// Nothing: foo over UDP.
+    Fou,
+    /// The header of GUE.
+    Gue,
+}
+
 /// What only a tunnel's device has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct IpTunnel {
     /// Its kind.
     pub kind: TunnelKind,
@@ -92,6 +122,12 @@ pub struct IpTunnel {
     pub parms: IpTunnelParm,
     /// The mark that outer packets are routed by.
     pub fwmark: u32,
+    /// How its packets go in UDP.
+    pub encap: IpTunnelEncap,
+    /// Outer packets may be fragmented even where that inside may not (`ignore_df`).
+    pub ignore_df: bool,
+    /// The route to the other end.
+    pub dst_cache: DstCache,
     /// The least number that a packet that comes in may have.
     pub i_seqno: u32,
     /// The number of the next packet that goes out.

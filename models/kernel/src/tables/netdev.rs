@@ -11,7 +11,7 @@ use super::netdev_queue::NetdevQueue;
 use super::rps::RxQueue;
 use super::vlan_tag::VlanProto;
 use crate::ids::{DevId, NetnsId, QdiscId, SkbId};
-use crate::link::{L3mdevOps, LinkOps, MiniQdisc, RxHandler};
+use crate::link::{HeaderCreate, L3mdevOps, LinkOps, MiniQdisc, RxHandler};
 use crate::netlink::Errno;
 
 /// The device is administratively up.
@@ -248,6 +248,8 @@ pub struct NetDevice {
     pub label: u32,
     /// Takes every received frame before the protocols do (`rx_handler`): the door into the upper device.
     pub rx_handler: Option<RxHandler>,
+    /// Writes its headers, if those are none of Ethernet (`header_ops`).
+    pub header_ops: Option<HeaderCreate>,
     /// What takes its IP packets before they are routed, or before they leave (`l3mdev_ops`).
     pub l3mdev_ops: Option<&'static L3mdevOps>,
     /// All packets to send go to the driver at once: no transmit queue has a queueing discipline that holds packets, and the
@@ -390,6 +392,7 @@ impl NetDevice {
             miniq_ingress: None,
             miniq_egress: None,
             broadcast: Mac::ZERO,
+            header_ops: None,
             addr_assign: AddrAssign::Perm,
             perm_addr: Mac::ZERO,
             gflags: 0,

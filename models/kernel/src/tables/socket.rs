@@ -184,6 +184,8 @@ pub struct Received {
     pub ifindex: u32,
     /// What kind of link that is (`sll_hatype`).
     pub arphrd: Arphrd,
+    /// Bytes of a link header at the beginning of `data` (packet sockets).
+    pub link_len: usize,
     /// TTL of its header.
     pub ttl: u8,
     /// Who the frame is for.

@@ -344,7 +344,7 @@ impl View<'_> {
             out.color(Some(Color::Mac), "broadcast", broadcast.as_str(), &broadcast);
         }
         if dev.perm_addr != Mac::ZERO && dev.perm_addr != dev.addr {
-            let perm_addr = dev.perm_addr.to_string();
+            let perm_addr = dev.arphrd.address(dev.perm_addr);
             out.text(" permaddr ");
             out.color(Some(Color::Mac), "permaddr", perm_addr.as_str(), &perm_addr);
         }

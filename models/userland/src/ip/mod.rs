@@ -3,12 +3,13 @@
 //! | module | owns |
 //! |---|---|
 //! | [`names`] | tables, protocols, scopes by name |
-//! | `netns`, `link`, `addr`, `route`, `neigh`, `rule`, `tunnel`, `monitor` | an object each |
+//! | `netns`, `link`, `addr`, `route`, `neigh`, `rule`, `tunnel`, `fou`, `monitor` | an object each |
 //!
 //! Not modelled: IPv6 (as with `disable_ipv6`), kinds of devices that `link` lists as such.
 
 mod addr;
 mod addr_show;
+mod fou;
 mod link;
 pub(crate) mod link_show;
 mod link_stats;
@@ -225,6 +226,7 @@ impl Ip<'_> {
         };
         match *object {
             "address" => self.addr(args).map(|()| Then::Done),
+            "fou" => self.fou(args).map(|()| Then::Done),
             "link" => self.link(args).map(|()| Then::Done),
             "neighbor" | "neighbour" => self.neigh(args).map(|()| Then::Done),
             "netns" => self.netns_command(args),

@@ -9,9 +9,10 @@ use glassnet_kernel::tables::fib_trie::inet_make_mask;
 use glassnet_kernel::tables::neigh_types::{
     NTF_EXT_LEARNED, NTF_PROXY, NTF_ROUTER, NTF_USE, NeighMsg, NeighRow, Nud,
 };
+use glassnet_wire::Mac;
 
 use super::addr::{get_addr, get_prefix};
-use super::args::{Args, Done, Stop, duparg2, invarg, lladdr, mac, matches, number};
+use super::args::{Args, Done, Stop, duparg2, invarg, lladdr, matches, number};
 use super::link_show::{View, What};
 use super::names::Names;
 use super::out::{Color, Out, Value};
@@ -42,6 +43,15 @@ fn state(text: &str) -> Done<Nud> {
         STATES.iter().find(|(_, state)| state.bit() == bits).map(|(_, state)| *state)
     };
     named.or_else(numbered).ok_or_else(|| invarg("nud state is bad", text))
+}
+
+/// An address of a device whose addresses have so many bytes; what is longer is cut off.
+fn link_address(bytes: &[u8], addr_len: usize) -> Done<Mac> {
+    let mut address = Mac::ZERO;
+    let known = bytes.get(..addr_len);
+    let known = known.ok_or_else(|| Stop::refused(&NlError::with(Errno::EINVAL, "Invalid link address")))?;
+    address.0[..addr_len].copy_from_slice(known);
+    Ok(address)
 }
 
 fn bit(state: Nud) -> u16 {
@@ -142,8 +152,8 @@ impl Ip<'_> {
         };
         let bytes = address.map(lladdr).transpose()?;
         let dev = self.dev(dev)?;
-        let bad = |_| Stop::refused(&NlError::with(Errno::EINVAL, "Invalid link address"));
-        let lladdr = bytes.as_deref().map(mac).transpose().map_err(bad)?;
+        let addr_len = self.kernel(|kernel| kernel.devs[dev].arphrd.addr_len());
+        let lladdr = bytes.map(|bytes| link_address(&bytes, addr_len)).transpose()?;
         let msg = NeighMsg { dev, dst, lladdr, state: nud, flags: ntf, protocol };
         let netns = self.netns;
         self.enter(|cx| match flags {

@@ -13,7 +13,7 @@ use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ};
 use glassnet_wire::ipv4::{IPPROTO_GRE, IPPROTO_IPIP};
 
 use super::args::{Args, Done, Stop, check_ifname, duparg2, invarg, ipv4, matches, nodev};
-use super::link::link_gre::gre_option;
+use super::link::link_gre::{gre_option, group_keys};
 use super::link::link_iptnl::{check, host, link_name, ttl};
 use super::link_show::{View, What};
 use super::names::Names;
@@ -113,10 +113,14 @@ impl Ip<'_> {
                 }
             }
         }
-        keys(&mut parsed.parms)?;
+        parsed.mode_by_name()?;
+        keys(&parsed.parms)?;
         if let Some(name) = medium {
             let dev = self.find_dev(name).ok_or_else(|| nodev(name))?;
             parsed.parms.link = self.kernel(|kernel| kernel.devs[dev].ifindex);
+        }
+        if parsed.parms.protocol == IPPROTO_GRE {
+            group_keys(&mut parsed.parms);
         }
         if parsed.parms.daddr.is_multicast() && parsed.parms.saddr.is_unspecified() {
             return Err(Stop::failed("A broadcast tunnel requires a source address\n"));
@@ -135,8 +139,8 @@ impl Ip<'_> {
         check(&parsed.parms).map_err(Stop::failed)?;
         let unknown = "cannot determine tunnel mode (ipip, gre, vti or sit)\n";
         let basedev = parsed.defname().ok_or_else(|| Stop::failed(unknown))?;
-        if parsed.parms.protocol == IPPROTO_GRE && parsed.parms.daddr.is_unspecified() {
-            return Err(Stop::not_modelled("tunnel mode gre without a remote"));
+        if parsed.parms.protocol == IPPROTO_GRE && parsed.parms.daddr.is_multicast() {
+            return Err(Stop::not_modelled("tunnel mode gre to a group"));
         }
         let (netns, Parsed { name, parms }) = (self.netns, &parsed);
         if cmd == Cmd::Change {
@@ -150,11 +154,12 @@ impl Ip<'_> {
 
     fn tunnel_delete(&mut self, args: Args) -> Done {
         let parsed = self.tunnel_args(args, Cmd::Del)?;
-        if parsed.name.is_empty() && parsed.defname().is_some() {
-            return Err(Stop::not_modelled("tunnel del without a name"));
-        }
-        let (netns, name) = (self.netns, &parsed.name);
-        self.enter(|cx| tunnel_del(cx, netns, name)).map_err(|errno| failed("delete", name, errno))
+        let (netns, parms) = (self.netns, &parsed.parms);
+        let name = match parsed.name.as_str() {
+            "" => parsed.defname().unwrap_or_default(),
+            name => name,
+        };
+        self.enter(|cx| tunnel_del(cx, netns, name, parms)).map_err(|errno| failed("delete", name, errno))
     }
 
     fn tunnel_show(&mut self, args: Args) -> Done {
@@ -187,6 +192,21 @@ impl Ip<'_> {
 }
 
 impl Parsed {
+    /// Without a mode, the name tells.
+    fn mode_by_name(&mut self) -> Done {
+        if self.parms.protocol != 0 {
+            return Ok(());
+        }
+        let begins = |words: &[&str]| words.iter().any(|word| self.name.starts_with(word));
+        if begins(&["sit", "isatap", "vti"]) {
+            return Err(Stop::not_modelled(&format!("tunnel {}", self.name)));
+        }
+        let named = [("gre", IPPROTO_GRE), ("ipip", IPPROTO_IPIP)];
+        let mode = named.into_iter().find(|(word, _)| begins(&[word]));
+        self.parms.protocol = mode.map_or(0, |(_, protocol)| protocol);
+        Ok(())
+    }
+
     /// The filter of a list.
     fn takes(&self, dev: &NetDevice, tunnel: &IpTunnel) -> bool {
         let (wanted, own) = (&self.parms, &tunnel.parms);
@@ -220,7 +240,7 @@ impl View<'_> {
             ttl => out.any("ttl", ttl, format_args!(" ttl {ttl}")),
         }
         if parms.tos != 0 {
-            out.any("tos", format!("{:#x}", parms.tos), format_args!(" tos {}", tos_text(parms.tos)));
+            out.any("tos", format!("{:#04x}", parms.tos), format_args!(" tos {}", tos_text(parms.tos)));
         }
         if !parms.df {
             out.any("nopmtudisc", Value::Null, " nopmtudisc");
@@ -270,8 +290,8 @@ fn print_gre(out: &mut Out, parms: &IpTunnelParm) {
 fn tos_text(tos: u8) -> String {
     match (tos & 1 != 0, tos & !1) {
         (true, 0) => "inherit".to_owned(),
-        (true, tos) => format!("inherit/{tos:#x}"),
-        (false, tos) => format!("{tos:#x}"),
+        (true, tos) => format!("inherit/{tos:#04x}"),
+        (false, tos) => format!("{tos:#04x}"),
     }
 }
 
@@ -320,11 +340,8 @@ fn mode(parms: &mut IpTunnelParm, word: &str) -> Done {
     Ok(())
 }
 
-/// Keys are GRE's; a group at the other end is one by itself.
-fn keys(parms: &mut IpTunnelParm) -> Done {
-    if parms.protocol == IPPROTO_GRE && parms.daddr.is_multicast() {
-        return Err(Stop::not_modelled("tunnel mode gre to a group"));
-    }
+/// Keys are GRE's.
+fn keys(parms: &IpTunnelParm) -> Done {
     if parms.protocol != IPPROTO_GRE && (parms.i_flags | parms.o_flags) & GRE_KEY != 0 {
         return Err(Stop::failed("Keys are not allowed with ipip and sit tunnels\n"));
     }

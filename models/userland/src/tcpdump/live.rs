@@ -1,5 +1,6 @@
 //! Live captures on one device, or on all.
 
+use std::mem::offset_of;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::arphrd::Arphrd;
@@ -10,6 +11,7 @@ use glassnet_kernel::tables::socket::{Received, SockKind};
 use glassnet_kernel::tables::vlan_tag::VlanTag;
 use glassnet_sim::Nanos;
 use glassnet_wire::eth::ETH_P_ALL;
+use glassnet_wire::ipv4::Ipv4Hdr;
 
 use super::filter::Packet;
 use super::options::{Direction, Options, error};
@@ -201,19 +203,27 @@ fn kind(packet: PacketType) -> u8 {
     }
 }
 
-/// Length and field of the source address in a cooked header; a packet without a link header has none.
+/// Length and field of the source address in a cooked header; a packet without a link header has none, one with a header of IPv4 that of
+/// IPv4.
 fn address(received: &Received) -> (u8, [u8; 8]) {
     let mut address = [0; 8];
-    if received.arphrd.header_len() == 0 {
-        return (0, address);
+    if received.arphrd.has_mac() {
+        address[..6].copy_from_slice(&received.mac.0);
+        return (6, address);
     }
-    address[..6].copy_from_slice(&received.mac.0);
-    (6, address)
+    match received.data.get(offset_of!(Ipv4Hdr, saddr)..received.link_len).and_then(<[u8]>::first_chunk::<4>)
+    {
+        Some(saddr) => {
+            address[..4].copy_from_slice(saddr);
+            (4, address)
+        }
+        None => (0, address),
+    }
 }
 
 /// The packet behind its link header.
 fn payload(received: &Received) -> &[u8] {
-    received.data.get(received.arphrd.header_len()..).unwrap_or(&[])
+    received.data.get(received.link_len..).unwrap_or(&[])
 }
 
 fn cooked_1(received: &Received) -> Vec<u8> {

@@ -9,6 +9,8 @@ use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, ETH_P_TEB};
 use glassnet_wire::geneve::GeneveHdr;
 use glassnet_wire::gre::Gre;
+use glassnet_wire::gue::Gue;
+use glassnet_wire::ipv4::{IPPROTO_GRE, IPPROTO_IPIP};
 use glassnet_wire::udp::UDP_HLEN;
 use glassnet_wire::vxlan::{VXLAN_HLEN, VxlanHdr};
 use regex::Regex;
@@ -69,6 +71,7 @@ impl Numbers {
         if header < 20 || packet.len() < header {
             return;
         }
+        restore_length(packet, header);
         mark_checksum(packet, 10, header);
         let address = |at| Ipv4Addr::from_bits(u32_at(packet, at));
         let (src, dst, proto) = (address(12), address(16), packet[9]);
@@ -77,7 +80,11 @@ impl Numbers {
             packet[4..6].copy_from_slice(&number(&mut self.ids, (src, dst, proto, id)));
         }
         let fragment = u16_at(packet, 6).unwrap_or(0) & 0x3fff;
-        let total = usize::from(u16_at(packet, 2).unwrap_or(0)).clamp(header, packet.len());
+        // A header that is not finished yet tells of no length.
+        let total = match u16_at(packet, 2).unwrap_or(0) {
+            0 => packet.len(),
+            total => usize::from(total).clamp(header, packet.len()),
+        };
         let whole = fragment == 0 && usize::from(u16_at(packet, 2).unwrap_or(0)) == total;
         match proto {
             1 if fragment & 0x1fff == 0 => self.icmp(&mut packet[header..total], whole),
@@ -141,14 +148,23 @@ impl Numbers {
             let end = datagram.len().min(8 + 24);
             datagram[16.min(end)..end].fill(0);
         }
-        match self.frame_inside(datagram) {
+        let by_flow = u16_at(datagram, 0).is_some_and(|port| EPHEMERAL.contains(&port));
+        match self.frame_inside(datagram) || by_flow && carries_flow(&datagram[UDP_HLEN..]) {
             true => datagram[..2].fill(0),
             false => self.program_ports(datagram, false),
         }
-        self.carried(&mut datagram[UDP_HLEN..]);
+        let payload = &mut datagram[UDP_HLEN..];
+        match Gue::parse(payload) {
+            Some(Gue { len, protocol: IPPROTO_IPIP }) if len != 0 => self.ipv4(&mut payload[len..]),
+            Some(Gue { len, protocol: IPPROTO_GRE }) if len != 0 => self.gre(&mut payload[len..]),
+            _ if Gre::parse(payload).is_some_and(|(gre, _)| matches!(gre.protocol, ETH_P_IP | ETH_P_TEB)) => {
+                self.gre(payload);
+            }
+            _ => self.carried(payload),
+        }
     }
 
-    /// A packet that a program carries in a datagram, as it has read it from a tun or tap device: behind packet information or not.
+    /// A packet that FOU carries in a datagram, or a program that has read it from a tun or tap device: behind packet information or not.
     fn carried(&mut self, payload: &mut [u8]) {
         const PI: usize = 4;
         let is_packet = |at: &usize| {
@@ -332,6 +348,35 @@ fn machine_dependent(mut options: &mut [u8]) {
             value.fill(0);
         }
         options = options.get_mut(length..).unwrap_or_default();
+    }
+}
+
+/// A payload is a packet of TCP or UDP in IPIP or GRE, perhaps behind a header of GUE: the outer source port follows from its flow.
+fn carries_flow(payload: &[u8]) -> bool {
+    let in_gre = |bytes: &[u8]| {
+        let (gre, len) = Gre::parse(bytes)?;
+        let frame = if gre.protocol == ETH_P_TEB { ETH_HLEN } else { 0 };
+        Some(bytes.get(len + frame..)?.to_vec())
+    };
+    let packet = match Gue::parse(payload) {
+        Some(Gue { len, protocol: IPPROTO_IPIP }) => Some(payload[len..].to_vec()),
+        Some(Gue { len, protocol: IPPROTO_GRE }) => in_gre(&payload[len..]),
+        _ => in_gre(payload),
+    };
+    let header = packet.as_ref().and_then(|packet| packet.first_chunk::<20>());
+    header.is_some_and(|ip| ip[0] == 0x45 && checksum(ip) == 0 && matches!(ip[9], 6 | 17))
+}
+
+/// A packet has the length that its checksum is for: FOU cuts what it takes out of a datagram from the length in the outer header, while
+/// packet sockets still share that.
+fn restore_length(packet: &mut [u8], header: usize) {
+    let (Some(total), Some(udp_len)) = (u16_at(packet, 2), u16_at(packet, header + 4)) else { return };
+    let whole = udp_len.saturating_add(header as u16);
+    if packet[9] == 17 && whole > total && usize::from(whole) <= packet.len() {
+        packet[2..4].copy_from_slice(&whole.to_be_bytes());
+        if checksum(&packet[..header]) != 0 {
+            packet[2..4].copy_from_slice(&total.to_be_bytes());
+        }
     }
 }
 

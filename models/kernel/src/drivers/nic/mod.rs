@@ -27,6 +27,7 @@ use std::collections::VecDeque;
 use glassnet_hardware::card::RxFrame;
 use glassnet_hardware::{Card, Fabric, PlugId, Rss, Vectors, checksum};
 use glassnet_sim::Nanos;
+use glassnet_wire::Mac;
 use glassnet_wire::{BufId, BufPool};
 
 use self::itr::Itr;
@@ -249,8 +250,9 @@ pub fn send_whole_packets(kernel: &mut Kernel) {
         {
             *features &= !ALL_TSO;
         }
-        // Neither does a veth device filter addresses, and tags of both kinds stay beside its packets.
+        // Neither does a veth device filter addresses, and tags of both kinds stay beside its packets. No card was made with its address.
         dev.unicast_flt = false;
+        dev.perm_addr = Mac::ZERO;
         dev.features |= HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
         dev.features &= !HW_VLAN_CTAG_FILTER;
     }

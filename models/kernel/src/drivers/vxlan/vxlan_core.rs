@@ -37,7 +37,8 @@ use crate::net::ipv4::ip_tunnel_core::{
 };
 use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use crate::net::ipv4::udp_tunnel_core::{
-    udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release, udp_tunnel_xmit_skb,
+    UdpPortCfg, udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release,
+    udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
 use crate::note::{Note, TunnelNote, UdpTunnel};
@@ -88,9 +89,10 @@ pub static LINK_OPS: LinkOps = LinkOps {
 
 /// What the sockets of these devices do with datagrams.
 static TUNNEL: UdpTunnelSockCfg = UdpTunnelSockCfg {
-    encap_rcv: |skb| Door::VxlanRcv { skb },
-    gro_receive: |cx, skb, at| cx.within(Func::VxlanGroReceive, skb, |cx| vxlan_gro_receive(cx, skb, at)),
-    gro_complete: |cx, skb, at| {
+    encap_rcv: |_, _, skb| Door::VxlanRcv { skb },
+    err_lookup: true,
+    gro_receive: |cx, _, skb, at| cx.within(Func::VxlanGroReceive, skb, |cx| vxlan_gro_receive(cx, skb, at)),
+    gro_complete: |cx, _, skb, at| {
         cx.within(Func::VxlanGroComplete, skb, |cx| eth_gro_complete(cx, skb, at + VXLAN_HLEN as u32));
     },
 };
@@ -205,7 +207,10 @@ fn vxlan_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     let shared = vxlan_net_mut(cx, net).socks.get(&place).map(|shared| shared.sock);
     let sock = match shared {
         Some(sock) => sock,
-        None => udp_sock_create4(cx, net, place, &TUNNEL)?,
+        None => {
+            let cfg = UdpPortCfg { bind_ifindex: place.1, ..UdpPortCfg::of_port(port) };
+            udp_sock_create4(cx, net, cfg, &TUNNEL)?
+        }
     };
     let shared = vxlan_net_mut(cx, net).socks.entry(place);
     shared.or_insert_with(|| VxlanSock { sock, devs: Default::default() }).devs.insert(vni, dev);
@@ -388,7 +393,9 @@ fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<D
         dont_fragment: outer_df(cx, skb, df),
         ignore_df: false,
     };
-    cx.note(|_| Note::Tunnel(TunnelNote { kind: UdpTunnel::Vxlan, vni: to.vni, to: to.ip, port: to.port }));
+    cx.note(|_| {
+        Note::Tunnel(TunnelNote { kind: UdpTunnel::Vxlan, vni: Some(to.vni), to: to.ip, port: to.port })
+    });
     vxlan_build_skb(cx, skb, to.vni);
     udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, to.port), udp_csum);
     Ok(Door::End)

@@ -471,7 +471,7 @@ pub fn register_netdevice(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlEr
     if dev.addr_assign == AddrAssign::Random && dev.addr == Mac::ZERO {
         dev.addr = eth_hw_addr_random(cx, netns, &dev.name);
     }
-    if dev.addr_assign == AddrAssign::Perm && dev.arphrd.has_mac() {
+    if dev.addr_assign == AddrAssign::Perm {
         dev.perm_addr = dev.addr;
     }
     dev.hw_features |= SOFT_FEATURES | SOFT_FEATURES_OFF;

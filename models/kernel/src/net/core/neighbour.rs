@@ -110,7 +110,7 @@ pub fn neigh_periodic_work(cx: &mut Cx, _: u32) {
 /// Sends a packet to a neighbour, resolving it first if needed.
 ///
 /// Kernel: net/core/neighbour.c
-/// Not modelled: devices that write a header and do not cache it.
+/// Not modelled: nothing.
 pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
     let Some(id) = neigh_of_packet(cx, skb) else {
         return cx.kfree_skb(skb, DropReason::NeighDead);
@@ -129,10 +129,25 @@ pub fn neigh_resolve_output(cx: &mut Cx, skb: SkbId) -> Door {
             }
         }
     }
+    if cx.k.neigh.get(id).is_some_and(|entry| cx.k.devs[entry.dev].header_ops.is_some()) {
+        return output_behind_header(cx, skb, id);
+    }
     if let Some(entry) = cx.k.neigh.get_mut(id) {
         entry.hh = true;
     }
     neigh_hh_output(cx, skb, id)
+}
+
+/// Writes a header that is none of Ethernet and is not kept for copying, and transmits.
+fn output_behind_header(cx: &mut Cx, skb: SkbId, id: NeighId) -> Door {
+    let Some((dev, ha)) = cx.k.neigh.get(id).map(|entry| (entry.dev, entry.ha)) else {
+        return cx.kfree_skb(skb, DropReason::NeighDead);
+    };
+    if cx.k.devs[dev].header_ops.is_some_and(|create| create(cx, skb, dev, ETH_P_IP, ha)) {
+        return Door::DevQueueXmit { skb };
+    }
+    cx.xmit_failed(skb, Errno::EINVAL);
+    cx.kfree_skb(skb, DropReason::NotSpecified)
 }
 
 /// The neighbour of a packet's next hop.
@@ -158,9 +173,16 @@ pub fn neigh_hh_output(cx: &mut Cx, skb: SkbId, id: NeighId) -> Door {
 /// Sends a packet to a neighbour that is known, by a device that keeps no headers for copying.
 ///
 /// Kernel: net/core/neighbour.c
-/// Not modelled: devices that write a header and do not cache it.
-pub fn neigh_connected_output(_: &mut Cx, skb: SkbId) -> Door {
-    Door::DevQueueXmit { skb }
+/// Not modelled: nothing.
+pub fn neigh_connected_output(cx: &mut Cx, skb: SkbId) -> Door {
+    let dev = cx.skbs[skb].dev;
+    if cx.k.devs[dev].header_ops.is_none() {
+        return Door::DevQueueXmit { skb };
+    }
+    match neigh_of_packet(cx, skb) {
+        Some(id) => output_behind_header(cx, skb, id),
+        None => cx.kfree_skb(skb, DropReason::NeighDead),
+    }
 }
 
 /// Queues or sends a packet, by the state of the neighbour (`__neigh_event_send`).

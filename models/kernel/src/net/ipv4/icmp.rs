@@ -515,11 +515,16 @@ fn icmp_socket_deliver(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpErro
         IPPROTO_UDP => udp::udp_err(cx, skb, inner, error),
         IPPROTO_TCP => tcp_ipv4::tcp_v4_err(cx, skb, inner, error),
         _ => {
-            for err_handler in cx.k.modules.iter().filter_map(|module| module.err_handler) {
-                err_handler(cx, skb, inner, (error.kind, error.code, error.info));
-            }
+            tell_protocol(cx, skb, inner, error);
         }
     }
+}
+
+/// Tells the protocol of a packet of an ICMP error about it; false: none of its own (`net_protocol::err_handler`).
+pub fn tell_protocol(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) -> bool {
+    let told = (error.kind, error.code, error.info);
+    let mut handlers = cx.k.modules.iter().filter_map(|module| module.err_handler);
+    handlers.any(|handler| handler(cx, skb, inner, told))
 }
 
 /// Handles a redirect.

@@ -33,12 +33,20 @@ pub static OFFLOAD: PacketOffload = PacketOffload {
 
 fn inet_gro_receive(cx: &mut Cx, skb: SkbId) -> GroVerdict {
     cx.within(Func::InetGroReceive, skb, |cx| match gro_receive(cx, skb) {
-        Some(IPPROTO_TCP) => cx.within(Func::Tcp4GroReceive, skb, |cx| tcp4_gro_receive(cx, skb)),
-        Some(IPPROTO_UDP) => udp4_gro_receive(cx, skb),
-        Some(IPPROTO_GRE) => gre_gro_receive(cx, skb),
-        Some(IPPROTO_IPIP) => ipip_gro_receive(cx, skb),
-        _ => GroVerdict::FLUSH,
+        Some(protocol) => inet_protocol_gro_receive(cx, skb, protocol),
+        None => GroVerdict::FLUSH,
     })
+}
+
+/// Looks for the held packet that one continues by the header of this protocol (`inet_offloads`).
+pub fn inet_protocol_gro_receive(cx: &mut Cx, skb: SkbId, protocol: u8) -> GroVerdict {
+    match protocol {
+        IPPROTO_TCP => cx.within(Func::Tcp4GroReceive, skb, |cx| tcp4_gro_receive(cx, skb)),
+        IPPROTO_UDP => udp4_gro_receive(cx, skb),
+        IPPROTO_GRE => gre_gro_receive(cx, skb),
+        IPPROTO_IPIP => ipip_gro_receive(cx, skb),
+        _ => GroVerdict::FLUSH,
+    }
 }
 
 /// Looks which held packets have this one's addresses; returns its protocol if that can merge packets.
@@ -97,15 +105,21 @@ fn inet_gro_complete(cx: &mut Cx, skb: SkbId) {
         let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) else { return };
         iph.tot_len.set(len as u16);
         ip_send_check(iph.as_mut_bytes());
-        match iph.protocol {
-            IPPROTO_UDP => udp4_gro_complete(cx, skb),
-            IPPROTO_GRE => gre_gro_complete(cx, skb),
-            IPPROTO_IPIP => {
-                cx.within(Func::IpipGroComplete, skb, |cx| gro_complete_inside(cx, skb, transport, ETH_P_IP));
-            }
-            _ => cx.within(Func::Tcp4GroComplete, skb, |cx| tcp4_gro_complete(cx, skb)),
-        }
+        let protocol = iph.protocol;
+        inet_protocol_gro_complete(cx, skb, protocol);
     });
+}
+
+/// The headers of a merged packet from that of this protocol on get what is left of them.
+pub fn inet_protocol_gro_complete(cx: &mut Cx, skb: SkbId, protocol: u8) {
+    match protocol {
+        IPPROTO_UDP => udp4_gro_complete(cx, skb),
+        IPPROTO_GRE => gre_gro_complete(cx, skb),
+        IPPROTO_IPIP => cx.within(Func::IpipGroComplete, skb, |cx| {
+            gro_complete_inside(cx, skb, cx.skbs[skb].transport_header, ETH_P_IP);
+        }),
+        _ => cx.within(Func::Tcp4GroComplete, skb, |cx| tcp4_gro_complete(cx, skb)),
+    }
 }
 
 /// The header of a segment gets its length and its identification.

@@ -5,17 +5,19 @@
 use glassnet_wire::Mac;
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::eth::ETH_P_TEB;
-use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ, Gre, gre_calc_hlen, gre_set_csum};
+use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ, Gre, GreBaseHdr, gre_calc_hlen, gre_set_csum};
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_HLEN};
-use glassnet_wire::ipv4::{IPPROTO_GRE, Ipv4Hdr};
+use glassnet_wire::ipv4::{IP_DF, IPPROTO_GRE, IPV4_HLEN, InAddr, Ipv4Hdr};
+use zerocopy::IntoBytes;
+use zerocopy::big_endian::U16;
 
 use super::icmp::{ICMP_PORT_UNREACH, IcmpError, icmp_send_then_drop};
 use super::ip_input::ip_hdr;
 use super::ip_tunnel::{
     FEATURES, TunnelOptions, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink,
-    ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_err, ip_tunnel_get_iflink, ip_tunnel_lookup,
-    ip_tunnel_mut, ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel,
-    set_gso,
+    ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_encap_setup, ip_tunnel_err, ip_tunnel_get_iflink,
+    ip_tunnel_lookup, ip_tunnel_mut, ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit,
+    make_fb_tunnel, set_gso,
 };
 use super::ip_tunnel_core::{iptunnel_handle_offloads, iptunnel_pull_header};
 use crate::Cx;
@@ -26,15 +28,14 @@ use crate::module::{Module, NetdevEvent};
 use crate::net::core::gro_cells::gro_cell_poll;
 use crate::net::ethernet::eth::ether_setup;
 use crate::netlink::{Errno, NlError};
-use crate::tables::arphrd::Arphrd;
+use crate::tables::arphrd::{Arphrd, ipv4_of_link};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ip_tunnel::{IpTunnel, IpTunnelParm, TunnelKind};
 use crate::tables::klog::LOG_INFO;
-use crate::tables::netdev::{AddrAssign, IFF_NOARP, IFF_POINTOPOINT, NetDevice};
+use crate::tables::netdev::{AddrAssign, IFF_NOARP, NetDevice};
 use crate::tables::netdev_features::LLTX;
 
-/// The module. Not modelled: `external` devices, encapsulation in UDP, tunnels of packets to any other end or to a group, which have
-/// a link header, `ignore-df`, ERSPAN with its fallback device, MPLS inside.
+/// The module. Not modelled: `external` devices, tunnels to a group, ERSPAN with its fallback device, MPLS inside.
 pub static MODULE: Module = Module {
     links: &[&LINK_OPS, &TAP_OPS],
     init: Some(ipgre_init),
@@ -80,9 +81,13 @@ static TAP_OPS: LinkOps = LinkOps {
 /// The devices that take what is for no tunnel.
 static FALLBACKS: &[(&LinkOps, &str)] = &[(&LINK_OPS, "gre0"), (&TAP_OPS, "gretap0")];
 
+/// Versions of GRE: that of RFC 2784, and PPTP's.
+const GREPROTO_MAX: u8 = 2;
+
 fn ipgre_tunnel_setup(dev: &mut NetDevice) {
     dev.arphrd = Arphrd::Ipgre;
     dev.flags = IFF_NOARP;
+    dev.header_ops = Some(ipgre_header);
     dev.no_queue = true;
     gre_setup(dev, TunnelKind::Ipgre);
 }
@@ -121,27 +126,44 @@ fn ipgre_netdevice_event(cx: &mut Cx, dev: DevId, event: NetdevEvent) {
 
 /// # Errors
 ///
-/// Those of tunnels; tunnels of packets without an other end, and tunnels to a group, are not modelled.
+/// Those of tunnels; tunnels to a group are not modelled.
 fn ipgre_newlink(cx: &mut Cx, mut new: NewLink) -> Result<DevId, NlError> {
     ipgre_init(cx);
-    let TunnelOptions { parms, fwmark } = new.info.data().copied().unwrap_or_default();
+    let options: TunnelOptions = new.info.data().copied().unwrap_or_default();
+    ignore_df(&options, false)?;
+    let parms = options.parms;
     if new.dev.arphrd.has_mac() {
         new.dev.addr_assign = AddrAssign::Random;
-    } else if parms.daddr.is_unspecified() {
-        return Err(NlError::not_modelled("gre without a remote"));
     }
     if parms.daddr.is_multicast() {
         return Err(NlError::not_modelled("gre to a group"));
     }
     let parms = IpTunnelParm { protocol: IPPROTO_GRE, ..parms };
-    ip_tunnel_newlink(cx, new, parms, fwmark)
+    ip_tunnel_newlink(cx, new, TunnelOptions { parms, ..options })
+}
+
+/// Whether a tunnel fragments what may not be, which did so before or not.
+///
+/// # Errors
+///
+/// `EINVAL` with the path's MTU to be learnt, which needs outer packets that may not be fragmented.
+fn ignore_df(options: &TunnelOptions, before: bool) -> Result<bool, Errno> {
+    let is_asked = options.ignore_df == Some(true);
+    if options.parms.df && (before || is_asked) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(options.ignore_df.unwrap_or(before))
 }
 
 /// # Errors
 ///
 /// Those of a change.
 fn ipgre_changelink(cx: &mut Cx, dev: DevId, info: &LinkInfo) -> Result<(), NlError> {
-    let Some(&TunnelOptions { parms, fwmark }) = info.data() else { return Ok(()) };
+    let Some(&options) = info.data::<TunnelOptions>() else { return Ok(()) };
+    let TunnelOptions { parms, fwmark, encap, .. } = options;
+    ip_tunnel_encap_setup(cx, dev, encap)?;
+    let ignore_df = ignore_df(&options, ip_tunnel_mut(cx, dev).ignore_df)?;
+    ip_tunnel_mut(cx, dev).ignore_df = ignore_df;
     let old = ip_tunnel_mut(cx, dev).parms;
     ip_tunnel_changelink(cx, dev, IpTunnelParm { o_flags: old.o_flags, ..parms }, fwmark)?;
     let longer = gre_calc_hlen(parms.o_flags) as i64 - gre_calc_hlen(old.o_flags) as i64;
@@ -159,11 +181,62 @@ fn gre_tap_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     if cx.k.devs[dev].addr == Mac::ZERO { Err(Errno::EADDRNOTAVAIL) } else { Ok(()) }
 }
 
+/// Bytes that a device without an other end writes in front of a packet.
+fn link_header_len(parms: &IpTunnelParm) -> usize {
+    IPV4_HLEN + gre_calc_hlen(parms.o_flags)
+}
+
+/// The header of a device without an other end: that is the neighbour's address. Most of it is written anew when the packet is sent.
+fn ipgre_header(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u16, daddr: Mac) -> bool {
+    let parms = ip_tunnel_mut(cx, dev).parms;
+    let daddr = ipv4_of_link(daddr);
+    let header = Ipv4Hdr {
+        version_ihl: 0x45,
+        tos: parms.tos,
+        tot_len: U16::new(0),
+        id: U16::new(0),
+        frag_off: U16::new(if parms.df { IP_DF } else { 0 }),
+        ttl: parms.ttl,
+        protocol: parms.protocol,
+        check: U16::new(0),
+        saddr: InAddr::new(parms.saddr),
+        daddr: InAddr::new(daddr),
+    };
+    let gre = GreBaseHdr { flags: U16::new(parms.o_flags), protocol: U16::new(protocol) };
+    let mut bytes = [header.as_bytes(), gre.as_bytes()].concat();
+    bytes.resize(link_header_len(&parms), 0);
+    cx.skbs.push(skb, bytes.len());
+    cx.skbs.data_mut(skb)[..bytes.len()].copy_from_slice(&bytes);
+    let pkt = &mut cx.skbs[skb];
+    pkt.mac_header = pkt.data;
+    !daddr.is_unspecified()
+}
+
+/// Takes that header off, and says how the packet is to be sent; `None`: it is cut off.
+fn pull_link_header(cx: &mut Cx, skb: SkbId, dev: DevId) -> Option<IpTunnelParm> {
+    let own = ip_tunnel_mut(cx, dev).parms;
+    let len = link_header_len(&own);
+    let header = *cx.skbs.header::<Ipv4Hdr>(skb, cx.skbs[skb].data)?;
+    if cx.skbs[skb].len() < len {
+        return None;
+    }
+    cx.skbs.pull(skb, len);
+    let pkt = &mut cx.skbs[skb];
+    pkt.mac_header = pkt.data;
+    Some(IpTunnelParm {
+        saddr: header.saddr.get(),
+        daddr: header.daddr.get(),
+        tos: header.tos,
+        ttl: header.ttl,
+        df: header.dont_fragment(),
+        ..own
+    })
+}
+
 /// Puts the GRE header in front and sends (`__gre_xmit`).
-fn gre_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u16) -> Door {
+fn gre_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, parms: IpTunnelParm, protocol: u16) -> Door {
     iptunnel_handle_offloads(cx, skb);
     let tunnel = ip_tunnel_mut(cx, dev);
-    let parms = tunnel.parms;
     let number = tunnel.o_seqno;
     let seq = (parms.o_flags & GRE_SEQ != 0).then_some(number);
     tunnel.o_seqno = number.wrapping_add(u32::from(seq.is_some()));
@@ -175,7 +248,7 @@ fn gre_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u16) -> Door {
     if has_csum {
         gre_set_csum(cx.skbs.data_mut(skb));
     }
-    cx.within(Func::IpTunnelXmit, skb, |cx| ip_tunnel_xmit(cx, skb, dev, IPPROTO_GRE))
+    cx.within(Func::IpTunnelXmit, skb, |cx| ip_tunnel_xmit(cx, skb, dev, parms, IPPROTO_GRE))
 }
 
 fn not_sent(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
@@ -190,11 +263,13 @@ fn not_sent(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
 pub fn ipgre_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     cx.xmit_succeeded(skb);
-    if cx.k.devs[dev].flags & IFF_POINTOPOINT == 0 {
-        return not_sent(cx, skb, dev);
-    }
+    let parms = match cx.k.devs[dev].header_ops {
+        Some(_) => pull_link_header(cx, skb, dev),
+        None => Some(ip_tunnel_mut(cx, dev).parms),
+    };
+    let Some(parms) = parms else { return not_sent(cx, skb, dev) };
     let protocol = cx.skbs[skb].protocol;
-    gre_xmit(cx, skb, dev, protocol)
+    gre_xmit(cx, skb, dev, parms, protocol)
 }
 
 /// A tunnel of frames gets one.
@@ -204,7 +279,8 @@ pub fn ipgre_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn gre_tap_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     cx.xmit_succeeded(skb);
-    gre_xmit(cx, skb, dev, ETH_P_TEB)
+    let parms = ip_tunnel_mut(cx, dev).parms;
+    gre_xmit(cx, skb, dev, parms, ETH_P_TEB)
 }
 
 /// Takes a packet, or a frame, out of GRE; its sender is told if there is no tunnel for it.
@@ -225,26 +301,35 @@ fn kind_of(protocol: u16) -> TunnelKind {
 
 fn ipgre_rcv(cx: &mut Cx, skb: SkbId, gre: &Gre, len: usize) -> Option<Door> {
     let outer = *ip_hdr(cx, skb)?;
-    let (from, remote, local) = (cx.skbs[skb].dev, outer.saddr.get(), outer.daddr.get());
-    let dev = ip_tunnel_lookup(cx, kind_of(gre.protocol), from, (remote, local), gre.key)?;
+    let (from, ends) = (cx.skbs[skb].dev, (outer.saddr.get(), outer.daddr.get()));
+    let mut dev = ip_tunnel_lookup(cx, kind_of(gre.protocol), from, ends, gre.key);
+    if dev.is_none() && gre.protocol == ETH_P_TEB {
+        // A tunnel of packets takes frames too, as what it does not know.
+        dev = ip_tunnel_lookup(cx, TunnelKind::Ipgre, from, ends, gre.key);
+    }
+    let dev = dev?;
     if !iptunnel_pull_header(cx, skb, len, gre.protocol, false) {
         return Some(cx.kfree_skb(skb, DropReason::NotSpecified));
+    }
+    if !cx.k.devs[dev].arphrd.has_mac() {
+        cx.skbs[skb].protocol = gre.protocol;
     }
     Some(cx.within(Func::IpTunnelRcv, skb, |cx| ip_tunnel_rcv(cx, skb, dev, &outer, gre)))
 }
 
 /// An ICMP error about a packet that a tunnel sent. A port that is not there is none of GRE's (`gre_err`, `ipgre_err`).
-fn gre_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, (kind, code, info): (u8, u8, u32)) {
+fn gre_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, (kind, code, info): (u8, u8, u32)) -> bool {
     if quoted.protocol != IPPROTO_GRE {
-        return;
+        return false;
     }
     let error = IcmpError { kind, code, info };
-    let at = ICMP_HLEN + quoted.header_len();
-    let parsed = cx.skbs.data(skb).get(at..).and_then(Gre::parse);
+    let quote = cx.skbs.data(skb).get(ICMP_HLEN + quoted.header_len()..).unwrap_or_default();
+    let has_module = quote.get(1).is_some_and(|version| version & 0x7f < GREPROTO_MAX);
+    let parsed = Gre::parse(quote);
     let Some((gre, _)) =
         parsed.filter(|_| (error.kind, error.code) != (ICMP_DEST_UNREACH, ICMP_PORT_UNREACH))
     else {
-        return;
+        return has_module;
     };
     let (from, local, remote) = (cx.skbs[skb].dev, quoted.saddr.get(), quoted.daddr.get());
     if let Some(dev) = ip_tunnel_lookup(cx, kind_of(gre.protocol), from, (remote, local), gre.key)
@@ -252,4 +337,5 @@ fn gre_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, (kind, code, info): (u8, u
     {
         ip_tunnel_err(cx, skb, dev, remote, error);
     }
+    has_module
 }

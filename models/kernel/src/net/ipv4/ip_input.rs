@@ -330,8 +330,19 @@ pub fn ip_local_deliver_finish(cx: &mut Cx, skb: SkbId) -> Door {
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: other protocols than ICMP, IGMP, UDP, TCP and tunnels, which have no handler, as without their modules.
 pub fn ip_protocol_deliver_rcu(cx: &mut Cx, skb: SkbId) -> Door {
-    let taken = cx.within(Func::RawLocalDeliver, skb, |cx| super::raw::raw_local_deliver(cx, skb));
     let protocol = ip_hdr(cx, skb).map_or(0, |iph| iph.protocol);
+    deliver(cx, skb, protocol)
+}
+
+/// A protocol's handler found a packet of another protocol, which is delivered in its place (`resubmit`).
+pub fn ip_resubmit(cx: &mut Cx, skb: SkbId, protocol: u8) -> Door {
+    // It counts once.
+    snmp_of_hook(cx, skb).InDelivers -= 1;
+    deliver(cx, skb, protocol)
+}
+
+fn deliver(cx: &mut Cx, skb: SkbId, protocol: u8) -> Door {
+    let taken = cx.within(Func::RawLocalDeliver, skb, |cx| super::raw::raw_local_deliver(cx, skb, protocol));
     let door = match protocol {
         IPPROTO_ICMP => Door::IcmpRcv { skb },
         IPPROTO_IGMP => Door::IgmpRcv { skb },

@@ -28,6 +28,8 @@ use crate::net::netfilter::core::nf_hook;
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::neigh_types::Nud;
+use crate::tables::netdev::NetDevice;
 use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::{RTAX_HOPLIMIT, RouteType};
@@ -445,9 +447,14 @@ pub fn ip_finish_output2(cx: &mut Cx, skb: SkbId) -> Door {
     }
     match cx.k.neigh.get(id) {
         Some(entry) if entry.nud.connected() && entry.hh => neigh_hh_output(cx, skb, id),
-        Some(_) if cx.k.devs[dev].arphrd.header_len() == 0 => Door::NeighConnectedOutput { skb },
+        Some(entry) if writes_no_header(&cx.k.devs[dev], entry.nud) => Door::NeighConnectedOutput { skb },
         _ => Door::NeighResolveOutput { skb },
     }
+}
+
+/// Packets go to such a neighbour without a header, or with one that need not be asked for.
+fn writes_no_header(dev: &NetDevice, nud: Nud) -> bool {
+    dev.arphrd.header_len() == 0 && (dev.header_ops.is_none() || nud.connected())
 }
 
 fn count_group_out(cx: &mut Cx, skb: SkbId, kind: RouteType) {

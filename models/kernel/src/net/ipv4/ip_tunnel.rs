@@ -10,6 +10,7 @@ use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ, Gre, gre_calc_hlen};
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED};
 use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 
+use super::fou_core::{ip_encap_hlen, ip_tunnel_encap};
 use super::icmp::{ICMP_EXC_TTL, ICMP_FRAG_NEEDED, ICMP_HOST_UNREACH, IcmpError, icmp_send};
 use super::ip_input::ip_hdr;
 use super::ip_output::IpHeader;
@@ -17,7 +18,7 @@ use super::ip_tunnel_core::{
     ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_df, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
     iptunnel_xmit,
 };
-use super::route::{dst_mtu, ip_route_output_flow};
+use super::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use super::route_errors::{ip_do_redirect, ip_rt_update_pmtu};
 use crate::door::{Door, Func};
 use crate::ids::{DevId, NetnsId, SkbId};
@@ -32,11 +33,13 @@ use crate::net::ethernet::eth::eth_type_trans;
 use crate::netlink::{Errno, NlError};
 use crate::tables::arphrd::ipv4_link_address;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::ip_tunnel::{IpTunnel, IpTunnelNet, IpTunnelNets, IpTunnelParm, TunnelKind};
+use crate::tables::ip_tunnel::{
+    EncapType, IpTunnel, IpTunnelEncap, IpTunnelNet, IpTunnelNets, IpTunnelParm, TunnelKind,
+};
 use crate::tables::jiffies::last_tick;
 use crate::tables::netdev::{IFF_POINTOPOINT, NameAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HIGHDMA, HW_CSUM, NETNS_LOCAL, SG};
-use crate::tables::route::{FlowOut, Rtable};
+use crate::tables::route::{DstCache, FlowOut, Rtable};
 use crate::tables::skb::{IpCb, PacketType};
 use crate::{Cx, Kernel};
 
@@ -55,15 +58,28 @@ impl IpTunnel {
     /// Of a device that is not set yet.
     pub fn new(kind: TunnelKind, net: NetnsId) -> IpTunnel {
         let parms = IpTunnelParm::default();
-        IpTunnel { kind, net, parms, fwmark: 0, i_seqno: 0, o_seqno: 0, err_count: 0, err_time: Nanos::ZERO }
+        IpTunnel {
+            kind,
+            net,
+            parms,
+            fwmark: 0,
+            encap: IpTunnelEncap::default(),
+            ignore_df: false,
+            dst_cache: DstCache::default(),
+            i_seqno: 0,
+            o_seqno: 0,
+            err_count: 0,
+            err_time: Nanos::ZERO,
+        }
     }
 
     /// Bytes between the outer header and what goes in (`hlen`).
     fn hlen(&self) -> u32 {
-        match self.kind {
+        let own = match self.kind {
             TunnelKind::Ipip => 0,
-            TunnelKind::Ipgre | TunnelKind::GreTap => gre_calc_hlen(self.parms.o_flags) as u32,
-        }
+            TunnelKind::Ipgre | TunnelKind::GreTap => gre_calc_hlen(self.parms.o_flags),
+        };
+        (own + ip_encap_hlen(&self.encap)) as u32
     }
 
     /// Bytes that a tunnel puts in front of a packet of IP, with the header of a frame.
@@ -102,6 +118,10 @@ pub struct TunnelOptions {
     pub parms: IpTunnelParm,
     /// The mark that outer packets are routed by.
     pub fwmark: u32,
+    /// How its packets go in UDP.
+    pub encap: IpTunnelEncap,
+    /// Outer packets may be fragmented even where that inside may not; `None`: it is not said.
+    pub ignore_df: Option<bool>,
 }
 
 /// Whether a tunnel with these ends and keys is meant.
@@ -168,20 +188,16 @@ fn ip_tunnel_find(kernel: &Kernel, netns: NetnsId, kind: TunnelKind, parms: &IpT
 }
 
 /// Both ends are the addresses of a device that has no others.
-fn set_ends(cx: &mut Cx, dev: DevId) {
-    if cx.k.devs[dev].arphrd.has_mac() {
-        return;
-    }
-    let parms = ip_tunnel_mut(cx, dev).parms;
-    let netdev = &mut cx.k.devs[dev];
-    netdev.addr = ipv4_link_address(parms.saddr);
-    netdev.broadcast = ipv4_link_address(parms.daddr);
+fn set_ends(dev: &mut NetDevice) {
+    let tunnel = dev.netdev_priv::<IpTunnel>().filter(|_| !dev.arphrd.has_mac());
+    let Some(IpTunnelParm { saddr, daddr, .. }) = tunnel.map(|tunnel| tunnel.parms) else { return };
+    (dev.addr, dev.broadcast) = (ipv4_link_address(saddr), ipv4_link_address(daddr));
 }
 
 /// Finds out by which device outer packets leave, and what MTU that leaves.
 fn ip_tunnel_bind_dev(cx: &mut Cx, dev: DevId) -> u32 {
-    let tunnel = *ip_tunnel_mut(cx, dev);
-    let IpTunnel { parms, net, fwmark, .. } = tunnel;
+    let IpTunnel { parms, net, fwmark, .. } = *ip_tunnel_mut(cx, dev);
+    let t_hlen = ip_tunnel_mut(cx, dev).t_hlen();
     let by_index = cx.k.dev_by_index(net, parms.link);
     let mut lower = by_index;
     if !parms.daddr.is_unspecified() {
@@ -191,9 +207,10 @@ fn ip_tunnel_bind_dev(cx: &mut Cx, dev: DevId) -> u32 {
         if !cx.k.devs[dev].arphrd.has_mac() {
             cx.k.devs[dev].flags |= IFF_POINTOPOINT;
         }
+        ip_tunnel_mut(cx, dev).dst_cache = DstCache::default();
     }
     let mtu = lower.map_or(ETH_DATA_LEN, |lower| cx.k.devs[lower].mtu.min(IP_MAX_MTU));
-    mtu.saturating_sub(tunnel.t_hlen()).max(MIN_MTU)
+    mtu.saturating_sub(t_hlen).max(MIN_MTU)
 }
 
 /// The flow of a tunnel's outer packets (`ip_tunnel_init_flow`).
@@ -210,20 +227,36 @@ fn init_flow(
     FlowOut { daddr, saddr: parms.saddr, oif, tos, mark, proto: parms.protocol, ..FlowOut::default() }
 }
 
+/// How the packets of a device go in UDP is set or changed.
+///
+/// # Errors
+///
+/// `EINVAL` if they are to, and the module `fou` is not loaded; checksums that are left to the receiver are not modelled.
+pub(super) fn ip_tunnel_encap_setup(cx: &mut Cx, dev: DevId, encap: IpTunnelEncap) -> Result<(), NlError> {
+    check_encap(cx, &encap)?;
+    ip_tunnel_mut(cx, dev).encap = encap;
+    Ok(())
+}
+
+fn check_encap(cx: &Cx, encap: &IpTunnelEncap) -> Result<(), NlError> {
+    if encap.kind != EncapType::None && !cx.k.config.fou {
+        return Err(Errno::EINVAL.into());
+    }
+    if encap.remcsum { Err(NlError::not_modelled("encap-remcsum")) } else { Ok(()) }
+}
+
 /// Makes a device by a request, in the namespace of whoever asks.
 ///
 /// # Errors
 ///
-/// `EEXIST` if there is a tunnel with these ends.
-pub(super) fn ip_tunnel_newlink(
-    cx: &mut Cx,
-    new: NewLink,
-    parms: IpTunnelParm,
-    fwmark: u32,
-) -> Result<DevId, NlError> {
+/// `EEXIST` if there is a tunnel with these ends; those of [`ip_tunnel_encap_setup`].
+pub(super) fn ip_tunnel_newlink(cx: &mut Cx, new: NewLink, options: TunnelOptions) -> Result<DevId, NlError> {
     let NewLink { mut dev, src_net, mtu, .. } = new;
+    let TunnelOptions { parms, fwmark, encap, ignore_df } = options;
+    check_encap(cx, &encap)?;
     let tunnel: &mut IpTunnel = dev.netdev_priv_mut().ok_or(Errno::EINVAL)?;
-    (tunnel.net, tunnel.parms, tunnel.fwmark) = (src_net, parms, fwmark);
+    (tunnel.net, tunnel.parms, tunnel.fwmark, tunnel.encap) = (src_net, parms, fwmark, encap);
+    tunnel.ignore_df = ignore_df.unwrap_or(false);
     let (kind, t_hlen) = (tunnel.kind, tunnel.t_hlen());
     if ip_tunnel_find(cx.k, src_net, kind, &parms).is_some() {
         return Err(Errno::EEXIST.into());
@@ -235,19 +268,24 @@ pub(super) fn ip_tunnel_newlink(
     Ok(dev)
 }
 
-/// Packets that are numbered cannot be sent merged (`__gre_tunnel_init`, `ipgre_link_update`).
+/// Packets that are numbered cannot be sent merged, nor those with a checksum of GRE in UDP (`__gre_tunnel_init`,
+/// `ipgre_link_update`).
 pub(super) fn set_gso(dev: &mut NetDevice) {
-    let flags = dev.netdev_priv::<IpTunnel>().map_or(0, |tunnel| tunnel.parms.o_flags);
+    let Some(IpTunnel { parms, encap, .. }) = dev.netdev_priv() else { return };
+    let flags = parms.o_flags;
+    let is_off = flags & GRE_SEQ != 0 || flags & GRE_CSUM != 0 && encap.kind != EncapType::None;
     for features in [&mut dev.hw_features, &mut dev.features] {
-        *features = if flags & GRE_SEQ == 0 { *features | GSO_SOFTWARE } else { *features & !GSO_SOFTWARE };
+        *features = if is_off { *features & !GSO_SOFTWARE } else { *features | GSO_SOFTWARE };
     }
 }
 
 /// Registers a device whose ends are known (`ip_tunnel_init`).
 fn register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     set_gso(&mut dev);
+    let to_one = dev.netdev_priv::<IpTunnel>().is_some_and(|tunnel| !tunnel.parms.daddr.is_unspecified());
+    dev.header_ops = dev.header_ops.filter(|_| !to_one);
+    set_ends(&mut dev);
     let dev = register_netdevice(cx, dev)?;
-    set_ends(cx, dev);
     gro_cells_init(cx, dev);
     Ok(dev)
 }
@@ -289,14 +327,15 @@ fn may_change(kernel: &Kernel, dev: DevId, parms: &IpTunnelParm) -> Result<(), E
 }
 
 fn ip_tunnel_update(cx: &mut Cx, dev: DevId, parms: IpTunnelParm, fwmark: u32) {
-    let old = *ip_tunnel_mut(cx, dev);
-    let net = net_mut(cx, old.net, old.kind);
-    net.del(dev, old.parms.daddr);
+    let IpTunnel { kind, net, parms: old, fwmark: old_mark, .. } = *ip_tunnel_mut(cx, dev);
+    let net = net_mut(cx, net, kind);
+    net.del(dev, old.daddr);
     net.add(dev, parms.daddr);
     let tunnel = ip_tunnel_mut(cx, dev);
-    (tunnel.parms, tunnel.fwmark) = (IpTunnelParm { protocol: old.parms.protocol, ..parms }, fwmark);
-    set_ends(cx, dev);
-    if (parms.link, fwmark) != (old.parms.link, old.fwmark) {
+    (tunnel.parms, tunnel.fwmark) = (IpTunnelParm { protocol: old.protocol, ..parms }, fwmark);
+    tunnel.dst_cache = DstCache::default();
+    set_ends(&mut cx.k.devs[dev]);
+    if (parms.link, fwmark) != (old.link, old_mark) {
         cx.k.devs[dev].mtu = ip_tunnel_bind_dev(cx, dev);
     }
 }
@@ -312,16 +351,15 @@ pub(super) fn ip_tunnel_dellink(cx: &mut Cx, dev: DevId) {
 /// A tunnel's device goes for good (`ip_tunnel_uninit`).
 pub(super) fn ip_tunnel_uninit(cx: &mut Cx, dev: DevId, event: NetdevEvent, kind: TunnelKind) {
     let netdev = &cx.k.devs[dev];
-    let Some(tunnel) = netdev.netdev_priv::<IpTunnel>().copied().filter(|tunnel| tunnel.kind == kind) else {
-        return;
-    };
+    let tunnel = netdev.netdev_priv::<IpTunnel>().filter(|tunnel| tunnel.kind == kind);
+    let Some(&IpTunnel { net, parms, .. }) = tunnel else { return };
     if event != NetdevEvent::Unregister || !netdev.unregistering {
         return;
     }
     gro_cells_destroy(cx, dev);
-    if cx.k.netns.get(tunnel.net).is_some() {
-        let net = net_mut(cx, tunnel.net, kind);
-        net.del(dev, tunnel.parms.daddr);
+    if cx.k.netns.get(net).is_some() {
+        let net = net_mut(cx, net, kind);
+        net.del(dev, parms.daddr);
         net.fb_tunnel_dev = net.fb_tunnel_dev.filter(|fb| *fb != dev);
     }
 }
@@ -446,18 +484,23 @@ pub fn tunnel_change(cx: &mut Cx, netns: NetnsId, name: &str, parms: IpTunnelPar
     Ok(())
 }
 
-/// Deletes a tunnel (`SIOCDELTUNNEL`).
+/// Deletes a tunnel (`SIOCDELTUNNEL`); asked of the fallback device, whichever has these ends.
 ///
 /// # Errors
 ///
-/// `EPERM` for the fallback device, and those of [`tunnel_get`].
-pub fn tunnel_del(cx: &mut Cx, netns: NetnsId, name: &str) -> Result<(), Errno> {
+/// `EPERM` for the fallback device itself, `ENOENT` for ends that no tunnel has, and those of [`tunnel_get`].
+pub fn tunnel_del(cx: &mut Cx, netns: NetnsId, name: &str, parms: &IpTunnelParm) -> Result<(), Errno> {
     tunnel_get(cx.k, netns, name)?;
     let dev = cx.k.dev_by_name(netns, name).ok_or(Errno::ENODEV)?;
     let IpTunnel { kind, net: outer, .. } = *ip_tunnel_mut(cx, dev);
-    if net(cx.k, outer, kind).is_some_and(|net| net.fb_tunnel_dev == Some(dev)) {
-        return Err(Errno::EPERM);
-    }
+    let is_fallback = net(cx.k, outer, kind).is_some_and(|net| net.fb_tunnel_dev == Some(dev));
+    let ends = |parms: &IpTunnelParm| (parms.saddr, parms.daddr, parms.link);
+    let dev = match ip_tunnel_find(cx.k, outer, kind, parms) {
+        _ if !is_fallback => dev,
+        Some(other) => other,
+        None if ends(parms) == ends(&IpTunnelParm::default()) => return Err(Errno::EPERM),
+        None => return Err(Errno::ENOENT),
+    };
     unregister_netdevice(cx, dev);
     Ok(())
 }
@@ -468,20 +511,18 @@ pub(super) fn tx_error(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
     cx.kfree_skb(skb, DropReason::NotSpecified)
 }
 
-/// Sends a packet to the other end with an outer header of this protocol in front.
-pub(super) fn ip_tunnel_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u8) -> Door {
+/// Sends a packet to the other end of a tunnel that is set like this, with an outer header of this protocol in front.
+pub(super) fn ip_tunnel_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, parms: IpTunnelParm, protocol: u8) -> Door {
     cx.skbs[skb].ip = IpCb::default();
-    let IpTunnel { parms, net, fwmark, .. } = *ip_tunnel_mut(cx, dev);
+    let IpTunnel { net, fwmark, encap, ignore_df, parms: IpTunnelParm { daddr: own, .. }, .. } =
+        *ip_tunnel_mut(cx, dev);
     let Some(daddr) = other_end(cx, skb, &parms) else { return tx_error(cx, skb, dev) };
-    let tos = if parms.tos & 1 == 0 {
-        parms.tos
-    } else if cx.skbs[skb].protocol == ETH_P_IP {
-        ip_tunnel_get_dsfield(cx, skb)
-    } else {
-        parms.tos & !1
-    };
+    let inherits_tos = parms.tos & 1 != 0 && cx.skbs[skb].protocol == ETH_P_IP;
+    let tos = if inherits_tos { ip_tunnel_get_dsfield(cx, skb) } else { parms.tos & !1 };
     let flow = FlowOut { proto: protocol, ..init_flow(cx.k, &parms, (net, fwmark), daddr, tos) };
-    let Ok((route, flow)) = ip_route_output_flow(cx, net, flow, Some(skb)) else {
+    let protocol = ip_tunnel_encap(cx, skb, &encap, protocol, &flow);
+    let connected = !own.is_unspecified() && !inherits_tos;
+    let Ok((route, flow)) = output_route(cx, (skb, dev), flow, connected) else {
         cx.k.devs[dev].stats.tx_carrier_errors += 1;
         return tx_error(cx, skb, dev);
     };
@@ -489,7 +530,7 @@ pub(super) fn ip_tunnel_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u8) 
         cx.k.devs[dev].stats.collisions += 1;
         return tx_error(cx, skb, dev);
     }
-    let df = parms.df || ip_tunnel_get_df(cx, skb);
+    let df = parms.df || !ignore_df && ip_tunnel_get_df(cx, skb);
     let t_hlen = ip_tunnel_mut(cx, dev).t_hlen();
     if tnl_update_pmtu(cx, skb, &route, df, t_hlen) {
         return tx_error(cx, skb, dev);
@@ -507,6 +548,30 @@ pub(super) fn ip_tunnel_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, protocol: u8) 
     let xnet = net != cx.k.devs[dev].netns;
     iptunnel_xmit(cx, skb, dev, route, header, xnet);
     Door::End
+}
+
+/// The route to the other end and the source that it chose; if all packets take the same, this CPU may still know it.
+fn output_route(
+    cx: &mut Cx,
+    (skb, dev): (SkbId, DevId),
+    flow: FlowOut,
+    connected: bool,
+) -> Result<(Rtable, FlowOut), Errno> {
+    let (net, cpu) = (ip_tunnel_mut(cx, dev).net, cx.cpu);
+    if !connected {
+        return ip_route_output_flow(cx, net, flow, Some(skb));
+    }
+    let mut kept = ip_tunnel_mut(cx, dev).dst_cache.get(cpu);
+    let found = match ipv4_dst_check(cx.k, net, &mut kept) {
+        Some(found) => found,
+        None => {
+            let found = ip_route_output_flow(cx, net, flow, Some(skb))?;
+            kept = keep(cx.k, net, found);
+            found
+        }
+    };
+    ip_tunnel_mut(cx, dev).dst_cache.set(cpu, kept);
+    Ok(found)
 }
 
 /// The other end of a tunnel, or, of one to any, the next hop of the packet inside.
@@ -533,8 +598,8 @@ fn tnl_update_pmtu(cx: &mut Cx, skb: SkbId, route: &Rtable, df: bool, t_hlen: u3
     if let Some(own) = own {
         ip_rt_update_pmtu(cx, cx.k.devs[own.dev].netns, own.dev, iph.daddr.get(), mtu);
     }
-    let pkt = &cx.skbs[skb];
-    let len = (pkt.tail - pkt.network_header) as usize;
+    // What is in front of it takes as much as it may take.
+    let len = cx.skbs[skb].len() + IPV4_HLEN - t_hlen as usize;
     if !iph.dont_fragment() || gso::fits(cx, skb, len, mtu as usize) {
         return false;
     }
@@ -593,8 +658,9 @@ pub(super) fn ip_tunnel_rcv(cx: &mut Cx, skb: SkbId, dev: DevId, outer: &Ipv4Hdr
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     let is_frame = cx.k.devs[dev].arphrd.has_mac();
+    let has_header = cx.k.devs[dev].header_ops.is_some();
     let pkt = &mut cx.skbs[skb];
-    pkt.mac_header = pkt.data;
+    pkt.mac_header = if has_header { pkt.network_header } else { pkt.data };
     pkt.network_header = pkt.data + if is_frame { ETH_HLEN as u32 } else { 0 };
     if is_frame {
         let proto = cx.skbs.header::<EthHdr>(skb, cx.skbs[skb].data).map_or(0, |eth| eth.h_proto.get());

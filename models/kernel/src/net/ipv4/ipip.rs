@@ -10,8 +10,9 @@ use super::icmp::IcmpError;
 use super::ip_input::ip_hdr;
 use super::ip_tunnel::{
     FEATURES, TunnelOptions, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink,
-    ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_err, ip_tunnel_get_iflink, ip_tunnel_lookup,
-    ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel, tx_error,
+    ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_encap_setup, ip_tunnel_err, ip_tunnel_get_iflink,
+    ip_tunnel_lookup, ip_tunnel_mut, ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit,
+    make_fb_tunnel, tx_error,
 };
 use super::ip_tunnel_core::{iptunnel_handle_offloads, iptunnel_pull_header};
 use crate::Cx;
@@ -28,7 +29,7 @@ use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{IFF_NOARP, IFF_POINTOPOINT, NetDevice};
 use crate::tables::netdev_features::LLTX;
 
-/// The module. Not modelled: MPLS inside, `external` devices, encapsulation in UDP (`fou`, `gue`).
+/// The module. Not modelled: MPLS inside, `external` devices.
 pub static MODULE: Module = Module {
     links: &[&LINK_OPS],
     init: Some(ipip_init),
@@ -77,20 +78,21 @@ fn ipip_init(cx: &mut Cx) {
 /// What a request says; one without settings means packets of IPv4 between any hosts (`ipip_netlink_parms`).
 fn ipip_netlink_parms(info: &LinkInfo) -> TunnelOptions {
     let none = IpTunnelParm { protocol: IPPROTO_IPIP, ..IpTunnelParm::default() };
-    info.data().copied().unwrap_or(TunnelOptions { parms: none, fwmark: 0 })
+    info.data().copied().unwrap_or(TunnelOptions { parms: none, ..TunnelOptions::default() })
 }
 
 fn ipip_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     ipip_init(cx);
-    let TunnelOptions { parms, fwmark } = ipip_netlink_parms(new.info);
-    ip_tunnel_newlink(cx, new, parms, fwmark)
+    let options = ipip_netlink_parms(new.info);
+    ip_tunnel_newlink(cx, new, options)
 }
 
 /// # Errors
 ///
 /// `EINVAL` if one end becomes any host or was any, and those of a change.
 fn ipip_changelink(cx: &mut Cx, dev: DevId, info: &LinkInfo) -> Result<(), NlError> {
-    let TunnelOptions { parms, fwmark } = ipip_netlink_parms(info);
+    let TunnelOptions { parms, fwmark, encap, .. } = ipip_netlink_parms(info);
+    ip_tunnel_encap_setup(cx, dev, encap)?;
     if parms.daddr.is_unspecified() == (cx.k.devs[dev].flags & IFF_POINTOPOINT != 0) {
         return Err(Errno::EINVAL.into());
     }
@@ -109,7 +111,8 @@ pub fn ipip_tunnel_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         return tx_error(cx, skb, dev);
     }
     iptunnel_handle_offloads(cx, skb);
-    cx.within(Func::IpTunnelXmit, skb, |cx| ip_tunnel_xmit(cx, skb, dev, IPPROTO_IPIP))
+    let parms = ip_tunnel_mut(cx, dev).parms;
+    cx.within(Func::IpTunnelXmit, skb, |cx| ip_tunnel_xmit(cx, skb, dev, parms, IPPROTO_IPIP))
 }
 
 /// A packet of IPv4 in one of IPv4; `None`: it is for no tunnel (`ipip_tunnel_rcv`).
@@ -127,13 +130,15 @@ pub fn ipip_rcv(cx: &mut Cx, skb: SkbId) -> Option<Door> {
 }
 
 /// An ICMP error about a packet that a tunnel sent.
-fn ipip_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, (kind, code, info): (u8, u8, u32)) {
+fn ipip_err(cx: &mut Cx, skb: SkbId, quoted: &Ipv4Hdr, (kind, code, info): (u8, u8, u32)) -> bool {
     if quoted.protocol != IPPROTO_IPIP {
-        return;
+        return false;
     }
     let error = IcmpError { kind, code, info };
     let (from, local, remote) = (cx.skbs[skb].dev, quoted.saddr.get(), quoted.daddr.get());
-    if let Some(dev) = ip_tunnel_lookup(cx, TunnelKind::Ipip, from, (remote, local), None) {
+    let found = ip_tunnel_lookup(cx, TunnelKind::Ipip, from, (remote, local), None);
+    if let Some(dev) = found {
         ip_tunnel_err(cx, skb, dev, remote, error);
     }
+    found.is_some()
 }

@@ -7,6 +7,7 @@ mod devinet_lifetime;
 pub mod fib_frontend;
 pub mod fib_rules;
 pub mod fib_semantics;
+pub mod fou_core;
 pub mod gre_demux;
 pub mod gre_offload;
 pub mod icmp;

@@ -151,8 +151,8 @@ fn send_with_header(
     Ok(Door::IpLocalOutHook { skb })
 }
 
-/// Delivers copies of a packet to the matching raw sockets; true if there is one (`raw_local_deliver`).
-pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
+/// Delivers copies of a packet to the matching raw sockets of its protocol; true if there is one (`raw_local_deliver`).
+pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId, protocol: u8) -> bool {
     let Some(iph) = ip_hdr(cx, skb).copied() else { return false };
     let dev = cx.skbs[skb].dev;
     let netns = cx.k.devs[dev].netns;
@@ -161,10 +161,10 @@ pub fn raw_local_deliver(cx: &mut Cx, skb: SkbId) -> bool {
             && socket.remote.is_none_or(|remote| remote.0 == iph.saddr.get())
             && inet_bound_dev_eq(cx, socket, skb, iph.daddr.get())
     };
-    let here = cx.k.sockets.bound(netns, SockKind::Raw { protocol: iph.protocol }, 0);
+    let here = cx.k.sockets.bound(netns, SockKind::Raw { protocol }, 0);
     let listeners: Vec<SocketId> = here.filter(|socket| wants(socket)).map(|socket| socket.id).collect();
     for id in &listeners {
-        if iph.protocol == IPPROTO_ICMP && filtered(cx, *id, skb) {
+        if protocol == IPPROTO_ICMP && filtered(cx, *id, skb) {
             continue;
         }
         let clone = cx.skb_clone(skb);

@@ -15,6 +15,7 @@ use super::af_inet::{
     count_no_route, flow_of, inet_autobind, inet_bound_dev_eq, pmtu_policy, quoted_payload,
     report_icmp_error, sk_dst_check, sk_dst_set, ttl_of,
 };
+use super::fou_core::gue_err;
 use super::icmp::{self, IcmpError};
 use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{Cork, IpHeader, ip_append_data, ip_make_header};
@@ -210,7 +211,7 @@ fn queue_rcv(cx: &mut Cx, id: SocketId, skb: SkbId) -> Door {
     cx.nf_reset_ct(skb);
     if let Some(tunnel) = cx.k.sockets.get(id).and_then(|socket| socket.tunnel) {
         snmp(cx, skb).udp.InDatagrams += 1;
-        return (tunnel.encap_rcv)(skb);
+        return (tunnel.encap_rcv)(cx, id, skb);
     }
     sock_rps_save_rxhash(cx, id, skb);
     let (ifindex, pkt_type) = (cx.skbs[skb].ip.iif, cx.skbs[skb].pkt_type);
@@ -278,18 +279,20 @@ pub fn udp_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
     let sport = u16::from_be_bytes([ports[0], ports[1]]);
     let dport = u16::from_be_bytes([ports[2], ports[3]]);
     let (own, to) = ((inner.saddr.get(), sport), (inner.daddr.get(), dport));
-    let is_tunnel =
-        |cx: &Cx, id: &SocketId| cx.k.sockets.get(*id).is_some_and(|socket| socket.tunnel.is_some());
-    let sender = udp_lookup(cx, skb, to, own).filter(|id| !is_tunnel(cx, id));
+    let sender = udp_lookup(cx, skb, to, own);
     let Some((id, socket)) = sender.and_then(|id| Some((id, cx.k.sockets.get(id)?))) else {
-        // A tunnel sends from any port to the one that it is bound to itself, and nobody waits for its errors
+        // A tunnel sends from any port to the one that it is bound to itself, and nobody waits for its errors, or to another
         // (`__udp4_lib_err_encap`).
-        let tunnel = udp_lookup(cx, skb, (to.0, sport), (own.0, dport)).filter(|id| is_tunnel(cx, id));
-        if tunnel.is_none() {
+        let listener = udp_lookup(cx, skb, (to.0, sport), (own.0, dport));
+        let tunnel = listener.and_then(|id| cx.k.sockets.get(id)?.tunnel);
+        if !tunnel.is_some_and(|tunnel| tunnel.err_lookup) && !gue_err(cx, skb, inner, error) {
             snmp(cx, skb).icmp.InErrors += 1;
         }
         return;
     };
+    if socket.tunnel.is_some() {
+        return;
+    }
     let (connected, opts) = (socket.remote.is_some(), socket.opts.clone());
     let (errno, hard) = match (error.kind, error.code) {
         (ICMP_REDIRECT, _) => return,

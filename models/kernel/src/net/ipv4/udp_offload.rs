@@ -11,7 +11,7 @@ use super::udp::udp_lookup;
 use crate::Cx;
 use crate::door::Func;
 use crate::encap::UdpTunnelSockCfg;
-use crate::ids::SkbId;
+use crate::ids::{SkbId, SocketId};
 use crate::net::core::gro::{enters_tunnel, for_same_flow};
 use crate::tables::gro::GroVerdict;
 
@@ -30,8 +30,11 @@ pub fn udp4_gro_receive(cx: &mut Cx, skb: SkbId) -> GroVerdict {
     })
 }
 
+/// A tunnel's socket, and what it does with datagrams.
+type TunnelSock = (SocketId, &'static UdpTunnelSockCfg);
+
 /// The header of a datagram, and the tunnel that it is for.
-fn datagram(cx: &Cx, skb: SkbId) -> Option<(UdpHdr, Option<&'static UdpTunnelSockCfg>)> {
+fn datagram(cx: &Cx, skb: SkbId) -> Option<(UdpHdr, Option<TunnelSock>)> {
     let udp = *cx.skbs.header::<UdpHdr>(skb, cx.skbs[skb].transport_header)?;
     if !cx.k.sockets.udp_encap_needed {
         return Some((udp, None));
@@ -39,7 +42,7 @@ fn datagram(cx: &Cx, skb: SkbId) -> Option<(UdpHdr, Option<&'static UdpTunnelSoc
     let iph = ip_hdr(cx, skb)?;
     let (from, to) = ((iph.saddr.get(), udp.source.get()), (iph.daddr.get(), udp.dest.get()));
     let socket = udp_lookup(cx, skb, from, to).and_then(|id| cx.k.sockets.get(id));
-    Some((udp, socket.and_then(|socket| socket.tunnel)))
+    Some((udp, socket.and_then(|socket| Some((socket.id, socket.tunnel?)))))
 }
 
 fn is_checksum_right(cx: &Cx, skb: SkbId) -> bool {
@@ -51,7 +54,7 @@ fn is_checksum_right(cx: &Cx, skb: SkbId) -> bool {
     pkt.ip_summed || checksum::fold(checksum::sum(pseudo, segment)) == 0
 }
 
-fn udp_gro_receive(cx: &mut Cx, skb: SkbId, tunnel: &UdpTunnelSockCfg) -> GroVerdict {
+fn udp_gro_receive(cx: &mut Cx, skb: SkbId, (sock, tunnel): TunnelSock) -> GroVerdict {
     if !enters_tunnel(cx) {
         return GroVerdict::FLUSH;
     }
@@ -60,13 +63,15 @@ fn udp_gro_receive(cx: &mut Cx, skb: SkbId, tunnel: &UdpTunnelSockCfg) -> GroVer
         let has_check = |udp: &UdpHdr| udp.check.get() != 0;
         held.same_flow = (its.source, its.dest, has_check(its)) == (own.source, own.dest, has_check(own));
     });
-    (tunnel.gro_receive)(cx, skb, at + UDP_HLEN as u32)
+    (tunnel.gro_receive)(cx, sock, skb, at + UDP_HLEN as u32)
 }
 
 /// The header of a merged packet of a tunnel gets its length, and, if it has a checksum, that of its pseudo header.
 pub fn udp4_gro_complete(cx: &mut Cx, skb: SkbId) {
     cx.within(Func::Udp4GroComplete, skb, |cx| {
-        let (Some((_, Some(tunnel))), Some(iph)) = (datagram(cx, skb), ip_hdr(cx, skb)) else { return };
+        let (Some((_, Some((sock, tunnel)))), Some(iph)) = (datagram(cx, skb), ip_hdr(cx, skb)) else {
+            return;
+        };
         let at = cx.skbs[skb].transport_header;
         let len = (cx.skbs[skb].tail - at) as u16;
         let pseudo = checksum::pseudo_header(iph.saddr.get(), iph.daddr.get(), IPPROTO_UDP, len);
@@ -76,6 +81,6 @@ pub fn udp4_gro_complete(cx: &mut Cx, skb: SkbId) {
                 udp.check.set(!checksum::fold(pseudo));
             }
         }
-        cx.within(Func::UdpGroComplete, skb, |cx| (tunnel.gro_complete)(cx, skb, at + UDP_HLEN as u32));
+        cx.within(Func::UdpGroComplete, skb, |cx| (tunnel.gro_complete)(cx, sock, skb, at + UDP_HLEN as u32));
     });
 }

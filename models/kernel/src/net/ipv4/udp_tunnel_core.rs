@@ -8,7 +8,7 @@ use glassnet_wire::ipv4::IPPROTO_UDP;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr, udp_set_csum};
 use zerocopy::big_endian::U16;
 
-use super::af_inet::inet_bind;
+use super::af_inet::{inet_bind, inet_connect};
 use super::ip_output::IpHeader;
 use super::ip_tunnel_core::iptunnel_xmit;
 use crate::Cx;
@@ -22,23 +22,45 @@ use crate::tables::inet::LOCAL_PORT_RANGE;
 use crate::tables::route::Rtable;
 use crate::tables::socket::SockKind;
 
-/// Opens a kernel's socket on a port of every address, bound to a device by its ifindex or to none (0), whose datagrams a tunnel takes
-/// (`udp_sock_create4`, `setup_udp_tunnel_sock`).
+/// What a tunnel's socket is bound to (`struct udp_port_cfg`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpPortCfg {
+    /// Its address, or any, and its port.
+    pub local: (Ipv4Addr, u16),
+    /// The only sender of its datagrams.
+    pub peer: Option<(Ipv4Addr, u16)>,
+    /// The ifindex of the device that they come in by; 0: any.
+    pub bind_ifindex: u32,
+}
+
+impl UdpPortCfg {
+    /// A port of every address.
+    pub fn of_port(port: u16) -> UdpPortCfg {
+        UdpPortCfg { local: (Ipv4Addr::UNSPECIFIED, port), peer: None, bind_ifindex: 0 }
+    }
+}
+
+/// Opens a kernel's socket whose datagrams a tunnel takes (`udp_sock_create4`, `setup_udp_tunnel_sock`).
 ///
 /// # Errors
 ///
-/// `EADDRINUSE` if the port is taken.
+/// `EADDRINUSE` if the port is taken, `EADDRNOTAVAIL` if the address is not this host's; without a route to the sender what routing says.
 pub fn udp_sock_create4(
     cx: &mut Cx,
     netns: NetnsId,
-    (port, bind_ifindex): (u16, u32),
+    cfg: UdpPortCfg,
     tunnel: &'static UdpTunnelSockCfg,
 ) -> Result<SocketId, Errno> {
     let sock = cx.k.sockets.open(SockKind::Udp, netns);
     if let Some(socket) = cx.k.sockets.get_mut(sock) {
-        socket.opts.bound_dev_if = bind_ifindex;
+        socket.opts.bound_dev_if = cfg.bind_ifindex;
     }
-    if let Err(errno) = inet_bind(cx, sock, Ipv4Addr::UNSPECIFIED, port) {
+    let bound = inet_bind(cx, sock, cfg.local.0, cfg.local.1);
+    let connected = bound.and_then(|()| match cfg.peer {
+        Some((addr, port)) => inet_connect(cx, sock, addr, port),
+        None => Ok(()),
+    });
+    if let Err(errno) = connected {
         udp_tunnel_sock_release(cx, sock);
         return Err(errno);
     }
@@ -63,6 +85,25 @@ pub fn udp_flow_src_port(cx: &mut Cx, skb: SkbId, range: (u16, u16)) -> u16 {
     ((u64::from(hash) * u64::from(max - min)) >> 32) as u16 + min
 }
 
+/// Puts a UDP header in front, with a checksum for packets between two ends if those are given.
+pub fn udp_push_header(
+    cx: &mut Cx,
+    skb: SkbId,
+    (source, dest): (u16, u16),
+    ends: Option<(Ipv4Addr, Ipv4Addr)>,
+) {
+    cx.skbs.push(skb, UDP_HLEN);
+    let at = cx.skbs[skb].data;
+    let len = cx.skbs[skb].len() as u16;
+    if let Some(udp) = cx.skbs.header_mut::<UdpHdr>(skb, at) {
+        let (source, dest) = (U16::new(source), U16::new(dest));
+        *udp = UdpHdr { source, dest, len: U16::new(len), check: U16::new(0) };
+    }
+    if let Some((saddr, daddr)) = ends {
+        udp_set_csum(cx.skbs.data_mut(skb), saddr, daddr);
+    }
+}
+
 /// A frame that came out of a datagram is received by its device; `None`: it is dropped.
 pub fn udp_tunnel_received(cx: &mut Cx, skb: SkbId, dev: Option<DevId>) -> Door {
     let Some(dev) = dev else { return cx.kfree_skb(skb, DropReason::NotSpecified) };
@@ -79,20 +120,11 @@ pub fn udp_tunnel_xmit_skb(
     (skb, tunnel): (SkbId, DevId),
     route: Rtable,
     header: IpHeader,
-    (source, dest): (u16, u16),
+    ports: (u16, u16),
     csum: bool,
 ) {
     cx.within(Func::UdpTunnelXmitSkb, skb, |cx| {
-        cx.skbs.push(skb, UDP_HLEN);
-        let at = cx.skbs[skb].data;
-        let len = cx.skbs[skb].len() as u16;
-        if let Some(udp) = cx.skbs.header_mut::<UdpHdr>(skb, at) {
-            let (source, dest) = (U16::new(source), U16::new(dest));
-            *udp = UdpHdr { source, dest, len: U16::new(len), check: U16::new(0) };
-        }
-        if csum {
-            udp_set_csum(cx.skbs.data_mut(skb), header.saddr, header.daddr);
-        }
+        udp_push_header(cx, skb, ports, csum.then_some((header.saddr, header.daddr)));
         let xnet = cx.k.devs[tunnel].netns != cx.k.devs[route.dev].netns;
         iptunnel_xmit(cx, skb, tunnel, route, IpHeader { protocol: IPPROTO_UDP, ..header }, xnet);
     });

@@ -67,7 +67,9 @@ fn queue(cx: &mut Cx, id: SocketId, skb: SkbId, dev: DevId, seen_as: PacketType)
     let arphrd = cx.k.devs[dev].arphrd;
     cx.skbs.push_mac_header(skb);
     if cooked {
-        cx.skbs.pull(skb, arphrd.header_len());
+        let pkt = &cx.skbs[skb];
+        let own = (pkt.network_header - pkt.data) as usize;
+        cx.skbs.pull(skb, if cx.k.devs[dev].header_ops.is_some() { own } else { arphrd.header_len() });
     }
     if !sock_queue_rcv_skb(cx, id, Queued { skb, at: cx.now, ifindex, arphrd, pkt_type: seen_as }) {
         cx.discard_skb(skb);

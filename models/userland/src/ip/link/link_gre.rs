@@ -11,7 +11,7 @@ use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ};
 
 use super::LinkUtil;
-use super::link_iptnl::{new, present, print_common, print_fwmark, tunnel_option};
+use super::link_iptnl::{encap_option, new, present, print_common, print_encap, print_fwmark, tunnel_option};
 use crate::ip::Ip;
 use crate::ip::args::{Args, Done, Stop, ipv4, number};
 use crate::ip::link_show::View;
@@ -36,26 +36,38 @@ pub(super) static TAP_LINK_UTIL: LinkUtil = LinkUtil {
 fn parse(ip: &Ip, args: &mut Args, util: &LinkUtil, mut options: TunnelOptions) -> Done<LinkInfo> {
     let other = |option: &str| Err(Stop::not_modelled(&format!("link … type {} {option}", util.id)));
     while let Some(word) = args.take() {
-        let parms = &mut options.parms;
-        if gre_option(word, args, parms)? || tunnel_option(ip, word, args, parms)? {
+        let TunnelOptions { parms, encap, .. } = &mut options;
+        let is_known = gre_option(word, args, parms)?
+            || tunnel_option(ip, word, args, parms)?
+            || encap_option(word, args, encap)?;
+        if is_known {
             continue;
         }
         match word {
             "fwmark" => options.fwmark = args.number("invalid fwmark\n")?,
-            "noencap" | "noignore-df" => {}
-            "encap" => match args.value()? {
-                "none" => {}
-                kind => return other(&format!("encap {kind}")),
-            },
-            _ if word.contains("encap-") || matches!(word, "external" | "ignore-df") => return other(word),
+            "ignore-df" | "noignore-df" => options.ignore_df = Some(word == "ignore-df"),
+            "external" => return other(word),
             _ => return Err(Stop::failed(util.help)),
         }
     }
     let parms = &mut options.parms;
+    group_keys(parms);
     if parms.daddr.is_multicast() && parms.saddr.is_unspecified() {
         return Err(Stop::failed("A broadcast tunnel requires a source address.\n"));
     }
     Ok(LinkInfo::with(util.id, options))
+}
+
+/// A group at the other end is the key, where no other is given.
+pub(in crate::ip) fn group_keys(parms: &mut IpTunnelParm) {
+    if !parms.daddr.is_multicast() {
+        return;
+    }
+    for (flags, key) in [(&mut parms.i_flags, &mut parms.i_key), (&mut parms.o_flags, &mut parms.o_key)] {
+        if *key == 0 {
+            (*flags, *key) = (*flags | GRE_KEY, parms.daddr.to_bits());
+        }
+    }
 }
 
 /// Parses an option that only GRE has; false if it is another.
@@ -98,12 +110,15 @@ fn tnl_parse_key(name: &str, word: &str) -> Done<u32> {
 }
 
 fn print(view: &View, out: &mut Out, dev: &NetDevice) {
-    let Some(IpTunnel { parms, fwmark, .. }) = dev.netdev_priv() else { return };
+    let Some(IpTunnel { parms, fwmark, encap, ignore_df, .. }) = dev.netdev_priv() else { return };
     print_common(view, out, dev, parms);
     if parms.df {
         out.json("pmtudisc", true);
     } else {
         out.any("pmtudisc", false, "nopmtudisc ");
+    }
+    if *ignore_df {
+        out.any("ignore_df", true, "ignore-df ");
     }
     for (key, flags, value) in [("ikey", parms.i_flags, parms.i_key), ("okey", parms.o_flags, parms.o_key)] {
         if flags & GRE_KEY != 0 {
@@ -122,4 +137,5 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
         }
     }
     print_fwmark(out, *fwmark);
+    print_encap(out, encap);
 }

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::link::LinkInfo;
 use glassnet_kernel::net::ipv4::ip_tunnel::{TunnelOptions, ip_tunnel};
-use glassnet_kernel::tables::ip_tunnel::{IpTunnel, IpTunnelParm};
+use glassnet_kernel::tables::ip_tunnel::{EncapType, IpTunnel, IpTunnelEncap, IpTunnelParm};
 use glassnet_kernel::tables::netdev::NetDevice;
 use glassnet_wire::ipv4::IPPROTO_IPIP;
 
@@ -28,15 +28,20 @@ pub(super) static LINK_UTIL: LinkUtil = LinkUtil {
 
 /// A new tunnel, as far as nothing is said.
 pub(super) fn new() -> TunnelOptions {
-    TunnelOptions { parms: IpTunnelParm { df: true, ..IpTunnelParm::default() }, fwmark: 0 }
+    TunnelOptions { parms: IpTunnelParm { df: true, ..IpTunnelParm::default() }, ..TunnelOptions::default() }
 }
 
 /// A tunnel as it is.
 pub(super) fn present(ip: &Ip, dev: DevId) -> Done<TunnelOptions> {
-    let tunnel = ip.kernel(|kernel| ip_tunnel(kernel, dev).copied());
-    let other = || Stop::failed("Failed to get existing tunnel info.\n");
-    let IpTunnel { parms, fwmark, .. } = tunnel.ok_or_else(other)?;
-    Ok(TunnelOptions { parms, fwmark })
+    let options = |tunnel: &IpTunnel| {
+        let IpTunnel { parms, fwmark, encap, ignore_df, .. } = *tunnel;
+        // iproute2 takes ports of the answer for numbers of this machine, and makes them those of the network again.
+        let (sport, dport) = (encap.sport.swap_bytes(), encap.dport.swap_bytes());
+        let encap = IpTunnelEncap { sport, dport, ..encap };
+        TunnelOptions { parms, fwmark, encap, ignore_df: ignore_df.then_some(true) }
+    };
+    let present = ip.kernel(|kernel| ip_tunnel(kernel, dev).map(options));
+    present.ok_or_else(|| Stop::failed("Failed to get existing tunnel info.\n"))
 }
 
 /// Words for what may be inside, as options and as they are printed.
@@ -48,7 +53,8 @@ const MODES: &[(&[&str], u8, &str)] = &[
 fn parse(ip: &Ip, args: &mut Args, mut options: TunnelOptions) -> Done<LinkInfo> {
     let other = |option: &str| Err(Stop::not_modelled(&format!("link … type ipip {option}")));
     while let Some(word) = args.take() {
-        if tunnel_option(ip, word, args, &mut options.parms)? {
+        if tunnel_option(ip, word, args, &mut options.parms)? || encap_option(word, args, &mut options.encap)?
+        {
             continue;
         }
         match word {
@@ -62,21 +68,40 @@ fn parse(ip: &Ip, args: &mut Args, mut options: TunnelOptions) -> Done<LinkInfo>
                     mode.map(|mode| mode.1).ok_or_else(|| invarg("Cannot guess tunnel mode.", word))?;
             }
             "fwmark" => options.fwmark = args.number("invalid fwmark\n")?,
-            "noencap" => {}
-            "encap" => match args.value()? {
-                "none" => {}
-                kind @ ("fou" | "gue") => return other(&format!("encap {kind}")),
-                kind => return Err(invarg("Invalid encap type.", kind)),
-            },
-            "external" => return other("external"),
-            // Where nothing encapsulates in UDP, these say nothing; 6rd is for SIT.
-            "encap-sport" | "encap-dport" | "6rd-prefix" | "6rd-relay_prefix" => return other(word),
-            _ if word.contains("encap-") || word == "6rd-reset" => return other(word),
+            // 6rd is for SIT.
+            "external" | "6rd-prefix" | "6rd-relay_prefix" | "6rd-reset" => return other(word),
             _ => return Err(Stop::failed(LINK_UTIL.help)),
         }
     }
     check(&options.parms).map_err(Stop::usage)?;
     Ok(LinkInfo::with("ipip", options))
+}
+
+/// Parses an option about UDP around a tunnel's packets; false if it is another.
+pub(super) fn encap_option(word: &str, args: &mut Args, encap: &mut IpTunnelEncap) -> Done<bool> {
+    match word {
+        "noencap" => encap.kind = EncapType::None,
+        "encap" => {
+            encap.kind = match args.value()? {
+                "none" => EncapType::None,
+                "fou" => EncapType::Fou,
+                "gue" => EncapType::Gue,
+                kind => return Err(invarg("Invalid encap type.", kind)),
+            }
+        }
+        "encap-sport" => {
+            let word = args.value()?;
+            let port = if word == "auto" { Some(0) } else { number(word) };
+            encap.sport = port.ok_or_else(|| invarg("Invalid source port.", word))?;
+        }
+        "encap-dport" => encap.dport = args.number("Invalid destination port.")?,
+        "encap-csum" | "noencap-csum" => encap.csum = word == "encap-csum",
+        // The help calls it "encap-csum6".
+        "encap-udp6-csum" | "noencap-udp6-csum" => encap.csum6 = word == "encap-udp6-csum",
+        "encap-remcsum" | "noencap-remcsum" => encap.remcsum = word == "encap-remcsum",
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// What no tunnel can be.
@@ -125,13 +150,14 @@ fn get_addr(word: &str) -> Done<Ipv4Addr> {
 }
 
 fn print(view: &View, out: &mut Out, dev: &NetDevice) {
-    let Some(IpTunnel { parms, fwmark, .. }) = dev.netdev_priv() else { return };
+    let Some(IpTunnel { parms, fwmark, encap, .. }) = dev.netdev_priv() else { return };
     if let Some((_, _, text)) = MODES.iter().find(|mode| mode.1 == parms.protocol) {
         out.any("proto", text.trim_end(), text);
     }
     print_common(view, out, dev, parms);
     out.any("pmtudisc", parms.df, if parms.df { "pmtudisc " } else { "nopmtudisc " });
     print_fwmark(out, *fwmark);
+    print_encap(out, encap);
 }
 
 /// Prints both ends, the device below, TTL and TOS.
@@ -159,6 +185,25 @@ pub(super) fn print_fwmark(out: &mut Out, fwmark: u32) {
     if fwmark != 0 {
         out.any("fwmark", format!("{fwmark:#x}"), format_args!("fwmark {fwmark:#x} "));
     }
+}
+
+/// Prints how packets go in UDP, if they do (`tnl_print_encap`).
+pub(super) fn print_encap(out: &mut Out, encap: &IpTunnelEncap) {
+    let kind = match encap.kind {
+        EncapType::None => return,
+        EncapType::Fou => "fou",
+        EncapType::Gue => "gue",
+    };
+    out.open(Some("encap"));
+    out.any("type", kind, format_args!("encap {kind} "));
+    let sport = if encap.sport == 0 { "auto".to_owned() } else { encap.sport.to_string() };
+    out.any("sport", encap.sport, format_args!("encap-sport {sport} "));
+    out.any("dport", encap.dport, format_args!("encap-dport {} ", encap.dport));
+    for (key, is_on) in [("csum", encap.csum), ("csum6", encap.csum6), ("remcsum", encap.remcsum)] {
+        let no = if is_on { "" } else { "no" };
+        out.any(key, is_on, format_args!("{no}encap-{key} "));
+    }
+    out.close();
 }
 
 /// An end of a tunnel.

@@ -63,6 +63,7 @@ fn ask() -> KernelConfig {
         nf_nat_ftp: is_module_there("nf_nat_ftp"),
         ipip: is_module_there("ipip"),
         gre: is_module_there("ip_gre"),
+        fou: is_module_there("fou"),
         no_fb_tunnels: fs::read_to_string(FB_TUNNELS).is_ok_and(|only| only.trim() != "0"),
         openvswitch: is_module_there("openvswitch"),
         no_ovs_ct_limit: place() == "uml",
