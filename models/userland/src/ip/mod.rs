@@ -9,6 +9,7 @@
 
 mod addr;
 mod addr_show;
+mod iproute_lwtunnel;
 mod link;
 pub(crate) mod link_show;
 mod link_stats;

@@ -77,20 +77,20 @@ fn ipip_init(cx: &mut Cx) {
 /// What a request says; one without settings means packets of IPv4 between any hosts (`ipip_netlink_parms`).
 fn ipip_netlink_parms(info: &LinkInfo) -> TunnelOptions {
     let none = IpTunnelParm { protocol: IPPROTO_IPIP, ..IpTunnelParm::default() };
-    info.data().copied().unwrap_or(TunnelOptions { parms: none, fwmark: 0 })
+    info.data().copied().unwrap_or(TunnelOptions { parms: none, ..TunnelOptions::default() })
 }
 
 fn ipip_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     ipip_init(cx);
-    let TunnelOptions { parms, fwmark } = ipip_netlink_parms(new.info);
-    ip_tunnel_newlink(cx, new, parms, fwmark)
+    let TunnelOptions { parms, fwmark, .. } = ipip_netlink_parms(new.info);
+    ip_tunnel_newlink(cx, new, parms, (fwmark, false))
 }
 
 /// # Errors
 ///
 /// `EINVAL` if one end becomes any host or was any, and those of a change.
 fn ipip_changelink(cx: &mut Cx, dev: DevId, info: &LinkInfo) -> Result<(), NlError> {
-    let TunnelOptions { parms, fwmark } = ipip_netlink_parms(info);
+    let TunnelOptions { parms, fwmark, .. } = ipip_netlink_parms(info);
     if parms.daddr.is_unspecified() == (cx.k.devs[dev].flags & IFF_POINTOPOINT != 0) {
         return Err(Errno::EINVAL.into());
     }

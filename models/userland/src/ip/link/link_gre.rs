@@ -47,7 +47,8 @@ fn parse(ip: &Ip, args: &mut Args, util: &LinkUtil, mut options: TunnelOptions) 
                 "none" => {}
                 kind => return other(&format!("encap {kind}")),
             },
-            _ if word.contains("encap-") || matches!(word, "external" | "ignore-df") => return other(word),
+            "external" => options.collect_md = true,
+            _ if word.contains("encap-") || word == "ignore-df" => return other(word),
             _ => return Err(Stop::failed(util.help)),
         }
     }
@@ -98,7 +99,10 @@ fn tnl_parse_key(name: &str, word: &str) -> Done<u32> {
 }
 
 fn print(view: &View, out: &mut Out, dev: &NetDevice) {
-    let Some(IpTunnel { parms, fwmark, .. }) = dev.netdev_priv() else { return };
+    let Some(IpTunnel { parms, fwmark, collect_md, .. }) = dev.netdev_priv() else { return };
+    if *collect_md {
+        out.any("external", true, "external ");
+    }
     print_common(view, out, dev, parms);
     if parms.df {
         out.json("pmtudisc", true);

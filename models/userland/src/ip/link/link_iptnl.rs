@@ -28,15 +28,15 @@ pub(super) static LINK_UTIL: LinkUtil = LinkUtil {
 
 /// A new tunnel, as far as nothing is said.
 pub(super) fn new() -> TunnelOptions {
-    TunnelOptions { parms: IpTunnelParm { df: true, ..IpTunnelParm::default() }, fwmark: 0 }
+    TunnelOptions { parms: IpTunnelParm { df: true, ..IpTunnelParm::default() }, ..TunnelOptions::default() }
 }
 
 /// A tunnel as it is.
 pub(super) fn present(ip: &Ip, dev: DevId) -> Done<TunnelOptions> {
     let tunnel = ip.kernel(|kernel| ip_tunnel(kernel, dev).copied());
     let other = || Stop::failed("Failed to get existing tunnel info.\n");
-    let IpTunnel { parms, fwmark, .. } = tunnel.ok_or_else(other)?;
-    Ok(TunnelOptions { parms, fwmark })
+    let IpTunnel { parms, fwmark, collect_md, .. } = tunnel.ok_or_else(other)?;
+    Ok(TunnelOptions { parms, fwmark, collect_md })
 }
 
 /// Words for what may be inside, as options and as they are printed.
