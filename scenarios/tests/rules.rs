@@ -93,6 +93,7 @@ rules! {
     what_is_changed_in_connections: "tracking",
     what_tun_and_tap_devices_take: "tun",
     what_vlan_devices_do: "vlan",
+    tunnels_whose_packets_say_where: "vxlan-external",
     what_a_vxlan_device_takes: "vxlan",
     zones_of_connections: "zones",
 }

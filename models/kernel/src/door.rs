@@ -268,6 +268,9 @@ functions! {
         "net/sched/act_skbedit.c" {
             TcfSkbeditAct = tcf_skbedit_act, Netdev, "changes what the kernel notes beside the packet";
         }
+        "net/sched/act_tunnel_key.c" {
+            TunnelKeyAct = tunnel_key_act, Netdev, "tells a tunnel's device what to write into outer headers";
+        }
         "net/sched/act_vlan.c" {
             TcfVlanAct = tcf_vlan_act, Netdev, "puts a VLAN tag in, takes it out, or changes it";
         }
@@ -420,6 +423,7 @@ functions! {
         }
         "net/ipv4/ip_tunnel.c" {
             IpTunnelLookup = ip_tunnel_lookup, Protocol, "looks for the tunnel between these hosts";
+            IpMdTunnelXmit = ip_md_tunnel_xmit, Protocol, "sends a packet through a tunnel to where it says";
             IpTunnelXmit = ip_tunnel_xmit, Protocol, "where is the other end, and does it fit?";
             IpTunnelRcv = ip_tunnel_rcv, Protocol, "the tunnel's device receives what was inside";
         }

@@ -46,6 +46,7 @@ pub static MODULES: &[&Module] = &[
     &sched::act_mirred::MODULE,
     &sched::act_police::MODULE,
     &sched::act_skbedit::MODULE,
+    &sched::act_tunnel_key::MODULE,
     &sched::act_vlan::MODULE,
     &sched::cls_flower::MODULE,
     &sched::cls_fw::MODULE,

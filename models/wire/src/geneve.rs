@@ -39,6 +39,11 @@ impl GeneveHdr {
         u32::from_be_bytes([0, a, b, c])
     }
 
+    /// It is for whoever receives it (`oam`).
+    pub fn is_oam(&self) -> bool {
+        self.flags & 0x80 != 0
+    }
+
     /// The only version is 0.
     pub fn version(&self) -> u8 {
         self.ver_opt_len >> 6

@@ -1,9 +1,10 @@
 //! `geneve`: Ethernet frames in UDP, to one other end.
 //!
-//! Kernel: drivers/net/geneve.c. Not modelled: IPv6, `external` devices, packets without an Ethernet header inside.
+//! Kernel: drivers/net/geneve.c. Not modelled: IPv6, options, packets without an Ethernet header inside.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use glassnet_wire::eth::ETH_P_TEB;
 use glassnet_wire::geneve::{GENEVE_CRIT_OPT, GENEVE_HLEN, GENEVE_PORT, GeneveHdr};
@@ -21,21 +22,24 @@ use crate::net::core::gro::for_same_flow;
 use crate::net::core::gro_cells::{gro_cell_poll, gro_cells_destroy, gro_cells_init};
 use crate::net::ethernet::eth::{eth_gro_complete, eth_gro_receive, eth_type_trans, ether_setup};
 use crate::net::ipv4::ip_input::ip_hdr;
-use crate::net::ipv4::ip_output::IpHeader;
+use crate::net::ipv4::ip_output::{IpHeader, ttl_or_hoplimit};
 use crate::net::ipv4::ip_tunnel_core::{
     ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
     iptunnel_handle_offloads, iptunnel_pull_header, outer_df, skb_tunnel_check_pmtu,
 };
 use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use crate::net::ipv4::udp_tunnel_core::{
-    UdpPortCfg, udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release,
-    udp_tunnel_xmit_skb,
+    UdpPortCfg, udp_flow_src_port, udp_sock_create4, udp_tun_rx_dst, udp_tunnel_received,
+    udp_tunnel_sock_release, udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
 use crate::note::{Note, TunnelNote, UdpTunnel};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::gro::GroVerdict;
-use crate::tables::ip_tunnel::TunnelDf;
+use crate::tables::ip_tunnel::{
+    IpTunnelInfo, IpTunnelKey, TUNNEL_CRIT_OPT, TUNNEL_CSUM, TUNNEL_DONT_FRAGMENT, TUNNEL_KEY, TUNNEL_OAM,
+    TunnelDf,
+};
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
 use crate::tables::route::{DstCache, FlowOut, Rtable};
@@ -87,6 +91,8 @@ static TUNNEL: UdpTunnelSockCfg = UdpTunnelSockCfg {
 
 /// Bytes in front of a packet inside (`GENEVE_IPV4_HLEN`).
 const GENEVE_IPV4_HLEN: u32 = (14 + IPV4_HLEN + UDP_HLEN + GENEVE_HLEN) as u32;
+/// By how much the header of IPv6 is longer, bytes.
+const IPV6_LONGER: u32 = 20;
 /// The greatest MTU, bytes.
 const MAX_MTU: u32 = 65_535 - GENEVE_IPV4_HLEN;
 
@@ -109,6 +115,8 @@ pub struct GeneveConfig {
     pub df: TunnelDf,
     /// Computes the outer checksum.
     pub udp_csum: bool,
+    /// Packets say themselves where they go and what network they are of.
+    pub collect_md: bool,
 }
 
 /// Attributes of a device (`IFLA_GENEVE_*`); `None`: not given.
@@ -130,6 +138,8 @@ pub struct GeneveOptions {
     pub df: Option<TunnelDf>,
     /// Computes the outer checksum.
     pub udp_csum: Option<bool>,
+    /// Packets say themselves where they go.
+    pub collect_md: bool,
 }
 
 impl From<GeneveOptions> for LinkInfo {
@@ -194,7 +204,7 @@ fn nl2info(options: &GeneveOptions, old: Option<GeneveConfig>) -> Result<GeneveC
     const FIXED: &str = "Changing VNI, Port, endpoint IP address family, external, inner_proto_inherit, and UDP \
                          checksum attributes are not supported";
     let fixed = old.is_some_and(|old| options.id.is_some_and(|id| id != old.vni))
-        || old.is_some() && (options.port.is_some() || options.udp_csum.is_some());
+        || old.is_some() && (options.port.is_some() || options.udp_csum.is_some() || options.collect_md);
     if options.remote.is_some_and(|remote| remote.is_multicast()) {
         return Err(NlError::with(Errno::EINVAL, "Remote IPv4 address cannot be Multicast"));
     }
@@ -210,6 +220,7 @@ fn nl2info(options: &GeneveOptions, old: Option<GeneveConfig>) -> Result<GeneveC
         ttl_inherit: false,
         df: TunnelDf::Unset,
         udp_csum: false,
+        collect_md: false,
     });
     Ok(GeneveConfig {
         vni: options.id.unwrap_or(old.vni),
@@ -220,6 +231,7 @@ fn nl2info(options: &GeneveOptions, old: Option<GeneveConfig>) -> Result<GeneveC
         ttl_inherit: options.ttl_inherit || options.ttl.is_none() && old.ttl_inherit,
         df: options.df.unwrap_or(old.df),
         udp_csum: options.udp_csum.unwrap_or(old.udp_csum),
+        collect_md: options.collect_md || old.collect_md,
     })
 }
 
@@ -232,11 +244,33 @@ fn geneve_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
         let other = geneve(cx.k, *dev).map(|other| other.cfg);
         other.is_some_and(|it| (it.vni, it.remote, it.port) == (cfg.vni, cfg.remote, cfg.port))
     };
-    if geneve_net(cx.k, net).is_some_and(|net| net.devs.iter().any(same)) {
+    let all = geneve_net(cx.k, net).map_or(&[][..], |net| &net.devs);
+    let is_zero =
+        (cfg.vni, cfg.remote, cfg.tos, cfg.ttl, cfg.udp_csum) == (0, Ipv4Addr::UNSPECIFIED, 0, 0, false);
+    if cfg.collect_md && !is_zero {
+        return Err(NlError::with(
+            Errno::EINVAL,
+            "Device is externally controlled, so attributes (VNI, Port, and so on) must not be specified",
+        ));
+    }
+    if all.iter().any(same) {
         return Err(Errno::EBUSY.into());
+    }
+    let mut on_port = all.iter().filter_map(|dev| geneve(cx.k, *dev)).filter(|it| it.cfg.port == cfg.port);
+    if cfg.collect_md && on_port.next().is_some() {
+        let text = "There can be only one externally controlled device on a destination port";
+        return Err(NlError::with(Errno::EPERM, text));
+    }
+    if on_port.any(|it| it.cfg.collect_md) {
+        let text = "There already exists an externally controlled device on this destination port";
+        return Err(NlError::with(Errno::EPERM, text));
     }
     let mut dev = new.dev;
     dev.set_priv(GeneveDev { cfg, net, dst_cache: DstCache::default() });
+    if cfg.collect_md {
+        // The other end may be one of IPv6.
+        dev.max_mtu -= IPV6_LONGER;
+    }
     let dev = register_netdevice(cx, dev)?;
     gro_cells_init(cx, dev);
     geneve_net_mut(cx, net).devs.insert(0, dev);
@@ -262,6 +296,9 @@ fn geneve_link_config(cx: &mut Cx, dev: DevId) {
 fn geneve_changelink(cx: &mut Cx, dev: DevId, info: &LinkInfo) -> Result<(), NlError> {
     let Some(options) = info.data::<GeneveOptions>() else { return Ok(()) };
     let old = geneve_mut(cx, dev).cfg;
+    if old.collect_md {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     let cfg = nl2info(options, Some(old))?;
     let is_up = cx.k.devs[dev].is_up();
     if is_up {
@@ -360,7 +397,12 @@ fn geneve_gro_receive(cx: &mut Cx, skb: SkbId, at: u32) -> GroVerdict {
 pub fn geneve_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     cx.xmit_succeeded(skb);
-    match geneve_xmit_skb(cx, skb, dev) {
+    let info = cx.skbs[skb].tun_info.clone().filter(|info| info.is_tx);
+    if geneve_mut(cx, dev).cfg.collect_md && info.is_none() {
+        cx.k.devs[dev].stats.tx_dropped += 1;
+        return cx.consume_skb(skb);
+    }
+    match geneve_xmit_skb(cx, skb, dev, info) {
         Ok(()) => Door::End,
         Err(errno) => {
             cx.k.devs[dev].stats.count_tx_error(errno);
@@ -377,17 +419,69 @@ fn back_to_sender(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
     Door::NetifRxInner { skb }
 }
 
+/// What the outer headers say.
+struct Outer {
+    vni: u32,
+    saddr: Ipv4Addr,
+    remote: Ipv4Addr,
+    tos: u8,
+    ttl: u8,
+    df: bool,
+    csum: bool,
+    /// The packet says it, and keeps the last route to the other end; `None`: the device does.
+    info: Option<Arc<IpTunnelInfo>>,
+    /// The device keeps the last route, unless the packet inside decides.
+    may_keep: bool,
+}
+
+/// What the device or, if it is `external`, the packet says.
+fn outer(cx: &Cx, (skb, dev): (SkbId, DevId), info: Option<Arc<IpTunnelInfo>>) -> Option<Outer> {
+    let GeneveConfig { vni, remote, tos, ttl, ttl_inherit, df, udp_csum, collect_md, .. } =
+        geneve(cx.k, dev)?.cfg;
+    if let Some(info) = info.filter(|_| collect_md) {
+        let IpTunnelKey { src, dst, tun_flags, tos, ttl, .. } = info.key;
+        return Some(Outer {
+            vni: info.key.vni(),
+            saddr: src,
+            remote: dst,
+            tos,
+            ttl,
+            df: tun_flags & TUNNEL_DONT_FRAGMENT != 0,
+            csum: tun_flags & TUNNEL_CSUM != 0,
+            info: Some(info),
+            may_keep: true,
+        });
+    }
+    Some(Outer {
+        vni,
+        saddr: Ipv4Addr::UNSPECIFIED,
+        remote,
+        tos: if tos == 1 { ip_tunnel_get_dsfield(cx, skb) } else { tos },
+        ttl: if ttl_inherit { ip_tunnel_get_ttl(cx, skb) } else { ttl },
+        df: outer_df(cx, skb, df),
+        csum: udp_csum,
+        info: None,
+        may_keep: tos != 1,
+    })
+}
+
 /// # Errors
 ///
 /// `EMSGSIZE`: the packet is now the ICMP error about itself; else why it cannot be sent.
-fn geneve_xmit_skb(cx: &mut Cx, skb: SkbId, dev: DevId) -> Result<(), Errno> {
-    let GeneveConfig { vni, remote, port, tos, ttl, ttl_inherit, df, udp_csum } = geneve_mut(cx, dev).cfg;
+fn geneve_xmit_skb(
+    cx: &mut Cx,
+    skb: SkbId,
+    dev: DevId,
+    info: Option<Arc<IpTunnelInfo>>,
+) -> Result<(), Errno> {
+    let outer = outer(cx, (skb, dev), info).ok_or(Errno::EINVAL)?;
+    let (vni, remote) = (outer.vni, outer.remote);
+    let (port, net) = (geneve_mut(cx, dev).cfg.port, geneve_mut(cx, dev).net);
     let source = udp_flow_src_port(cx, skb, (1, u16::MAX));
-    let inherits = tos == 1;
-    let tos = if inherits { ip_tunnel_get_dsfield(cx, skb) } else { tos };
     let flow = FlowOut {
         daddr: remote,
-        tos,
+        saddr: outer.saddr,
+        tos: outer.tos,
         mark: cx.skbs[skb].mark,
         proto: IPPROTO_UDP,
         sport: source,
@@ -395,24 +489,28 @@ fn geneve_xmit_skb(cx: &mut Cx, skb: SkbId, dev: DevId) -> Result<(), Errno> {
         ..FlowOut::default()
     };
     let (route, flow) =
-        cx.within(Func::GeneveGetV4Rt, skb, |cx| geneve_get_v4_rt(cx, (skb, dev), flow, !inherits))?;
+        cx.within(Func::GeneveGetV4Rt, skb, |cx| geneve_get_v4_rt(cx, (skb, dev), flow, &outer))?;
     let mtu = dst_mtu(cx, &route);
     let is_port = cx.k.devs[dev].port.is_some();
     if skb_tunnel_check_pmtu(cx, skb, mtu, GENEVE_IPV4_HLEN, is_port) {
+        if let Some(info) = &outer.info {
+            cx.skbs[skb].tun_info = Some(Arc::new(info.turned(flow.saddr)));
+        }
         return Err(Errno::EMSGSIZE);
     }
     let header = IpHeader {
         saddr: flow.saddr,
         daddr: remote,
         protocol: 0,
-        ttl: if ttl_inherit { ip_tunnel_get_ttl(cx, skb) } else { ttl },
-        tos: ip_tunnel_ecn_encap(cx, skb, tos),
-        dont_fragment: outer_df(cx, skb, df),
+        // What a packet says is written as it is.
+        ttl: if outer.info.is_some() { outer.ttl } else { ttl_or_hoplimit(cx, net, &route, outer.ttl) },
+        tos: ip_tunnel_ecn_encap(cx, skb, outer.tos),
+        dont_fragment: outer.df,
         ignore_df: false,
     };
     cx.note(|_| Note::Tunnel(TunnelNote { kind: UdpTunnel::Geneve, vni: Some(vni), to: remote, port }));
     cx.within(Func::GeneveBuildSkb, skb, |cx| geneve_build_skb(cx, skb, vni));
-    udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, port), udp_csum);
+    udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, port), outer.csum);
     Ok(())
 }
 
@@ -425,11 +523,15 @@ fn geneve_get_v4_rt(
     cx: &mut Cx,
     (skb, dev): (SkbId, DevId),
     flow: FlowOut,
-    may_keep: bool,
+    outer: &Outer,
 ) -> Result<(Rtable, FlowOut), Errno> {
     let (net, cpu) = (geneve_mut(cx, dev).net, cx.cpu);
-    let may_keep = may_keep && flow.mark == 0;
-    let mut kept = if may_keep { geneve_mut(cx, dev).dst_cache.get(cpu) } else { None };
+    let may_keep = outer.may_keep && flow.mark == 0;
+    let mut kept = match &outer.info {
+        _ if !may_keep => None,
+        Some(info) => info.dst_cache_get(cpu),
+        None => geneve_mut(cx, dev).dst_cache.get(cpu),
+    };
     let found = match ipv4_dst_check(cx.k, net, &mut kept) {
         Some(found) => found,
         None => {
@@ -441,8 +543,10 @@ fn geneve_get_v4_rt(
             found
         }
     };
-    if may_keep {
-        geneve_mut(cx, dev).dst_cache.set(cpu, kept);
+    match &outer.info {
+        _ if !may_keep => {}
+        Some(info) => info.dst_cache_set(cpu, kept),
+        None => geneve_mut(cx, dev).dst_cache.set(cpu, kept),
     }
     Ok(found)
 }
@@ -473,17 +577,26 @@ fn decapsulate(cx: &mut Cx, skb: SkbId) -> Option<DevId> {
     if header.version() != 0 {
         return None;
     }
-    let (port, outer) = (cx.skbs.header::<UdpHdr>(skb, at)?.dest.get(), *ip_hdr(cx, skb)?);
+    let (udp, outer) = (*cx.skbs.header::<UdpHdr>(skb, at)?, *ip_hdr(cx, skb)?);
+    let port = udp.dest.get();
     cx.call(Func::GeneveLookup, skb);
     let saddr = outer.saddr.get();
-    let dev = geneve_net(cx.k, net)?.socks.get(&port)?.devs.get(&(header.vni(), saddr)).copied()?;
+    let shared = geneve_net(cx.k, net)?.socks.get(&port)?;
+    let of_all = shared.devs.get(&(0, Ipv4Addr::UNSPECIFIED)).copied();
+    let of_all = of_all.filter(|dev| geneve(cx.k, *dev).is_some_and(|it| it.cfg.collect_md));
+    let dev = of_all.or_else(|| shared.devs.get(&(header.vni(), saddr)).copied())?;
     let len = UDP_HLEN + GENEVE_HLEN + header.options_len();
     let crosses_netns = cx.k.devs[dev].netns != net;
     if header.proto_type.get() != ETH_P_TEB || !iptunnel_pull_header(cx, skb, len, ETH_P_TEB, crosses_netns) {
         cx.k.devs[dev].stats.rx_dropped += 1;
         return None;
     }
-    if header.flags & GENEVE_CRIT_OPT != 0 {
+    if of_all.is_some() {
+        let oam = if header.is_oam() { TUNNEL_OAM } else { 0 };
+        let crit = if header.flags & GENEVE_CRIT_OPT != 0 { TUNNEL_CRIT_OPT } else { 0 };
+        let info = udp_tun_rx_dst(&outer, &udp, TUNNEL_KEY | oam | crit, u64::from(header.vni()));
+        cx.skbs[skb].tun_info = Some(info);
+    } else if header.flags & GENEVE_CRIT_OPT != 0 {
         let stats = &mut cx.k.devs[dev].stats;
         stats.rx_frame_errors += 1;
         stats.rx_errors += 1;

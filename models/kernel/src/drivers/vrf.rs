@@ -17,6 +17,7 @@ use crate::net::core::dev_rx_mode::dev_change_gflags;
 use crate::net::core::dev_taps::{dev_queue_xmit_nit, has_tap_of_its_own};
 use crate::net::core::dev_upper::{netdev_master_upper_dev_link, netdev_upper_dev_unlink};
 use crate::net::core::notifier::call_netdevice_notifiers;
+use crate::net::core::skbuff::skb_dst_set;
 use crate::net::ethernet::eth::{eth_type_trans, ether_setup};
 use crate::net::ipv4::fib_rules::rtm_newrule;
 use crate::net::ipv4::ip_input::ip_hdr;
@@ -291,7 +292,7 @@ pub fn vrf_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
     cx.k.devs[vrf].stats.count_tx(len);
-    cx.skbs[skb].dst = Some(route);
+    skb_dst_set(cx, skb, route);
     if route.dev == vrf {
         return vrf_local_xmit(cx, skb, vrf);
     }

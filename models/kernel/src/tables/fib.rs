@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use crate::ids::DevId;
 use crate::tables::fib_rules::{FibRules, Verdict};
 use crate::tables::fib_trie::{FibResult, FibRow, FibTrie, Flow, fib_table_lookup};
+use crate::tables::ip_tunnel::IpTunnelInfo;
 use crate::tables::route_types::{
     Metrics, NexthopMsg, RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN,
     RTNH_F_ONLINK, RouteMsg, RouteType, Scope,
@@ -30,7 +32,7 @@ impl FibInfoId {
 }
 
 /// A next hop (`struct fib_nh`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FibNh {
     /// The output device; none for blackhole, unreachable and prohibit routes.
     pub dev: Option<DevId>,
@@ -46,6 +48,8 @@ pub struct FibNh {
     pub ignore_linkdown: bool,
     /// Upper bound of this next hop's share of the multipath hash, 31 bits; -1: none.
     pub upper_bound: i32,
+    /// What it tells a tunnel's device to write into the outer headers.
+    pub lwtstate: Option<Arc<IpTunnelInfo>>,
 }
 
 /// Properties shared by routes (`struct fib_info`).
@@ -95,6 +99,7 @@ impl FibInfo {
                 && a.scope == b.scope
                 && a.weight == b.weight
                 && (a.flags ^ b.flags) & !state == 0
+                && a.lwtstate == b.lwtstate
         };
         self.protocol == other.protocol
             && self.scope == other.scope
@@ -460,6 +465,7 @@ impl Fib {
                 via: (!nh.gateway.is_unspecified()).then_some(nh.gateway),
                 weight: nh.weight,
                 flags: flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN | RTNH_F_ONLINK),
+                encap: nh.lwtstate.as_ref().map(|state| state.key),
             }
         };
         RouteMsg {

@@ -2,11 +2,116 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
 
 use glassnet_sim::Nanos;
 
-use super::route::DstCache;
-use crate::ids::{DevId, NetnsId};
+use super::route::{DstCache, KeptRoute};
+use crate::ids::{CpuId, DevId, NetnsId};
+
+/// The outer header has a checksum (a bit of [`IpTunnelKey::tun_flags`]).
+pub const TUNNEL_CSUM: u16 = 0x0001;
+/// The outer header has the number of a network.
+pub const TUNNEL_KEY: u16 = 0x0004;
+/// The outer header numbers packets.
+pub const TUNNEL_SEQ: u16 = 0x0008;
+/// Outer packets are not to be fragmented.
+pub const TUNNEL_DONT_FRAGMENT: u16 = 0x0100;
+/// The packet is of the tunnel's own management.
+pub const TUNNEL_OAM: u16 = 0x0200;
+/// An option must be understood.
+pub const TUNNEL_CRIT_OPT: u16 = 0x0400;
+
+/// What stands in the outer headers (`struct ip_tunnel_key`); 0 where it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpTunnelKey {
+    /// The number of the network.
+    pub tun_id: u64,
+    /// Source.
+    pub src: Ipv4Addr,
+    /// Destination.
+    pub dst: Ipv4Addr,
+    /// `TUNNEL_*`.
+    pub tun_flags: u16,
+    /// TOS.
+    pub tos: u8,
+    /// TTL.
+    pub ttl: u8,
+    /// Source port.
+    pub tp_src: u16,
+    /// Destination port.
+    pub tp_dst: u16,
+}
+
+impl Default for IpTunnelKey {
+    fn default() -> Self {
+        let (src, dst) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+        IpTunnelKey { tun_id: 0, src, dst, tun_flags: 0, tos: 0, ttl: 0, tp_src: 0, tp_dst: 0 }
+    }
+}
+
+impl IpTunnelKey {
+    /// The number of the network as VXLAN and Geneve have it, 24 bits.
+    pub fn vni(&self) -> u32 {
+        self.tun_id as u32 & 0xff_ffff
+    }
+}
+
+/// What a packet carries of outer headers: those that it came with, or those that it is to get (`struct ip_tunnel_info`).
+#[derive(Debug)]
+pub struct IpTunnelInfo {
+    /// What stands there.
+    pub key: IpTunnelKey,
+    /// A tunnel's device is to write it (`IP_TUNNEL_INFO_TX`).
+    pub is_tx: bool,
+    /// The last route to the other end.
+    dst_cache: Mutex<DstCache>,
+}
+
+impl IpTunnelInfo {
+    /// What a packet came with.
+    pub fn received(key: IpTunnelKey) -> IpTunnelInfo {
+        IpTunnelInfo { key, is_tx: false, dst_cache: Mutex::default() }
+    }
+
+    /// What packets are to get.
+    pub fn to_send(key: IpTunnelKey) -> IpTunnelInfo {
+        IpTunnelInfo { is_tx: true, ..IpTunnelInfo::received(key) }
+    }
+
+    /// For the answer to a packet (`iptunnel_metadata_reply`); `None`: it did not come through a tunnel.
+    pub fn metadata_reply(&self) -> Option<Arc<IpTunnelInfo>> {
+        let IpTunnelKey { tun_id, src, tun_flags, .. } = self.key;
+        let key = IpTunnelKey { tun_id, dst: src, tun_flags, ..IpTunnelKey::default() };
+        (!self.is_tx).then(|| Arc::new(IpTunnelInfo::to_send(key)))
+    }
+
+    /// For an error that the other end is taken to have sent, to an own address.
+    pub fn turned(&self, own: Ipv4Addr) -> IpTunnelInfo {
+        let key = IpTunnelKey { src: self.key.dst, dst: own, ..self.key };
+        IpTunnelInfo { is_tx: self.is_tx, ..IpTunnelInfo::received(key) }
+    }
+
+    /// The route that a CPU keeps (`dst_cache_get_ip4`).
+    pub fn dst_cache_get(&self, cpu: CpuId) -> Option<KeptRoute> {
+        self.dst_cache.lock().map_or(None, |cache| cache.get(cpu))
+    }
+
+    /// It keeps this from now on (`dst_cache_set_ip4`).
+    pub fn dst_cache_set(&self, cpu: CpuId, kept: Option<KeptRoute>) {
+        if let Ok(mut cache) = self.dst_cache.lock() {
+            cache.set(cpu, kept);
+        }
+    }
+}
+
+impl PartialEq for IpTunnelInfo {
+    fn eq(&self, other: &IpTunnelInfo) -> bool {
+        (self.key, self.is_tx) == (other.key, other.is_tx)
+    }
+}
+
+impl Eq for IpTunnelInfo {}
 
 /// The outer header's "do not fragment" (`IFLA_VXLAN_DF`, `IFLA_GENEVE_DF`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +241,8 @@ pub struct IpTunnel {
     pub err_count: u32,
     /// When the last one came.
     pub err_time: Nanos,
+    /// Packets say themselves where they go.
+    pub collect_md: bool,
 }
 
 /// The tunnels of one kind in a namespace.
@@ -145,6 +252,8 @@ pub struct IpTunnelNet {
     tunnels: BTreeMap<Ipv4Addr, Vec<DevId>>,
     /// The device that takes what is for no tunnel.
     pub fb_tunnel_dev: Option<DevId>,
+    /// The device whose packets say themselves where they go.
+    pub collect_md_tun: Option<DevId>,
 }
 
 /// Where a tunnel with this other end is found: groups are with those that have none (`ip_bucket`).

@@ -62,6 +62,22 @@ pub struct Rtable {
     pub neigh: Option<NeighId>,
 }
 
+/// Where the flags of a route have the next hop that has `lwtstate`, as one more than its place; 0: it has none.
+const LWT_NEXTHOP_SHIFT: u32 = 8;
+
+impl Rtable {
+    /// The next hop at this place tells a tunnel's device what to write into the outer headers.
+    pub fn set_lwt_nexthop(&mut self, at: u16) {
+        self.flags |= u32::from(at.min(254) + 1) << LWT_NEXTHOP_SHIFT;
+    }
+
+    /// The place of that next hop.
+    #[inline]
+    pub fn lwt_nexthop(&self) -> Option<usize> {
+        usize::from((self.flags >> LWT_NEXTHOP_SHIFT) as u8).checked_sub(1)
+    }
+}
+
 const _: () = assert!(size_of::<Rtable>() == 32, "each packet and each place of the memo holds one");
 
 /// What a packet of this machine is routed by (`struct flowi4`).

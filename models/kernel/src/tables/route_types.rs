@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::ip_tunnel::IpTunnelKey;
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
 
@@ -177,11 +178,13 @@ pub struct NexthopMsg {
     pub weight: u16,
     /// RTNH_F_*.
     pub flags: u32,
+    /// RTA_ENCAP of type `LWTUNNEL_ENCAP_IP`.
+    pub encap: Option<IpTunnelKey>,
 }
 
 impl Default for NexthopMsg {
     fn default() -> Self {
-        NexthopMsg { dev: None, via: None, weight: 1, flags: 0 }
+        NexthopMsg { dev: None, via: None, weight: 1, flags: 0, encap: None }
     }
 }
 
@@ -292,6 +295,8 @@ pub struct RouteAnswer {
     pub scope: Scope,
     /// RTA_PREFSRC: the source address that would be used, for a query without `iif`.
     pub prefsrc: Option<Ipv4Addr>,
+    /// RTA_ENCAP of type `LWTUNNEL_ENCAP_IP`.
+    pub encap: Option<IpTunnelKey>,
     /// The output device.
     pub oif: Option<DevId>,
     /// The gateway if there is one.

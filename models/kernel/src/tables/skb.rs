@@ -9,9 +9,11 @@ use glassnet_wire::eth::{ETH_HLEN, EthHdr};
 use glassnet_wire::{BufId, BufPool};
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::conntrack::NfCt;
+use super::ip_tunnel::IpTunnelInfo;
 use super::netfilter::NfBridge;
 use super::route::Rtable;
 use super::vlan_tag::VlanTag;
@@ -129,6 +131,8 @@ pub struct Skb {
     pub ip_summed: bool,
     /// Where it goes, once it was routed.
     pub dst: Option<Rtable>,
+    /// What a tunnel's device read in the outer headers, or is to write there (`skb_tunnel_info`).
+    pub tun_info: Option<Arc<IpTunnelInfo>>,
     /// ifindex of the device that it first came in by in this machine.
     pub skb_iif: u32,
     /// Firewall mark.
@@ -198,6 +202,12 @@ impl Skb {
         self.inner_network_header != 0
     }
 
+    /// Its route, and what it tells a tunnel's device, are forgotten (`skb_dst_drop`).
+    #[inline]
+    pub fn drop_dst(&mut self) {
+        (self.dst, self.tun_info) = (None, None);
+    }
+
     /// Nothing is left.
     pub fn is_empty(&self) -> bool {
         self.tail == self.data
@@ -257,6 +267,7 @@ impl SkbPool {
             pkt_type: PacketType::Host,
             ip_summed: false,
             dst: None,
+            tun_info: None,
             skb_iif: 0,
             mark: 0,
             priority: 0,

@@ -49,6 +49,10 @@ pub struct VxlanConfig {
     pub l2miss: bool,
     /// The same for the stations of addresses (`VXLAN_F_L3MISS`).
     pub l3miss: bool,
+    /// Packets say themselves where they go and what network they are of (`VXLAN_F_COLLECT_METADATA`).
+    pub collect_md: bool,
+    /// Takes datagrams of IPv6 without a checksum, of which there are none here.
+    pub udp_zero_csum6_rx: bool,
     /// Computes the outer checksum.
     pub udp_csum: bool,
     /// How long a learned station is kept without use, s.
@@ -75,6 +79,8 @@ impl Default for VxlanConfig {
             rsc: false,
             l2miss: false,
             l3miss: false,
+            collect_md: false,
+            udp_zero_csum6_rx: false,
             udp_csum: true,
             age_interval: 0,
             addrmax: 0,
@@ -251,6 +257,8 @@ impl VxlanDev {
 pub struct VxlanSock {
     /// The socket.
     pub sock: SocketId,
+    /// Its device takes all networks (`VXLAN_F_COLLECT_METADATA` in `flags`).
+    pub collect_md: bool,
     /// The devices that are up, by their VNIs.
     pub devs: HashMap<u32, DevId, BuildHasherDefault<FastHasher>>,
 }

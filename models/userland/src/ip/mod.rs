@@ -10,6 +10,7 @@
 mod addr;
 mod addr_show;
 mod fou;
+mod iproute_lwtunnel;
 mod link;
 pub(crate) mod link_show;
 mod link_stats;

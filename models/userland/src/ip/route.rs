@@ -4,12 +4,14 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::fib_frontend::{rtm_delroute, rtm_newroute};
 use glassnet_kernel::netlink::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use glassnet_kernel::tables::ip_tunnel::IpTunnelKey;
 use glassnet_kernel::tables::route_types::{
     NexthopMsg, RT_TABLE_LOCAL, RTNH_F_ONLINK, RTPROT_BOOT, RouteMsg, RouteType, Scope,
 };
 
 use super::addr::{get_addr, get_prefix};
 use super::args::{Args, Done, Stop, duparg2, invarg, matches};
+use super::iproute_lwtunnel::parse_encap;
 use super::names::Names;
 use super::route_metrics::metric_word;
 use super::{Family, Ip};
@@ -37,7 +39,6 @@ const OTHER_WORDS: &[&str] = &[
     "realms",
     "congctl",
     "nhid",
-    "encap",
     "pref",
     "ttl-propagate",
     "fastopen_no_cookie",
@@ -60,6 +61,7 @@ struct Parsed {
     dst: bool,
     via: Option<Ipv4Addr>,
     dev: Option<String>,
+    encap: Option<IpTunnelKey>,
     onlink: bool,
     kind: bool,
     scope: bool,
@@ -133,6 +135,7 @@ impl Ip<'_> {
                 parsed.via = Some(via(args, family)?);
             }
             "metric" | "preference" => msg.priority = args.number("\"metric\" value is invalid\n")?,
+            "encap" => parsed.encap = Some(parse_encap(args)?),
             "onlink" => parsed.onlink = true,
             "nexthop" => self.nexthops(args, &mut msg.nexthops, family)?,
             "dev" | "oif" => parsed.dev = Some(args.value()?.to_owned()),
@@ -200,7 +203,8 @@ impl Ip<'_> {
                     hop.weight = weight.ok_or_else(|| invarg("\"weight\" is invalid\n", text))?;
                 }
                 "onlink" => hop.flags |= RTNH_F_ONLINK,
-                "encap" | "realm" | "realms" | "as" => {
+                "encap" => hop.encap = Some(parse_encap(args)?),
+                "realm" | "realms" | "as" => {
                     return Err(Stop::not_modelled(&format!("route add … nexthop … {word}")));
                 }
                 "nexthop" => {
@@ -220,12 +224,12 @@ impl Ip<'_> {
 
     /// Fills in iproute2's defaults.
     fn complete(&self, parsed: Parsed, delete: bool) -> Done<RouteMsg> {
-        let Parsed { mut msg, via, dev, onlink, kind, scope, table, .. } = parsed;
+        let Parsed { mut msg, via, dev, encap, onlink, kind, scope, table, .. } = parsed;
         let dev = dev.map(|name| self.dev(&name)).transpose()?;
         let multipath = !msg.nexthops.is_empty();
-        if !multipath && (dev.is_some() || via.is_some() || onlink) {
+        if !multipath && (dev.is_some() || via.is_some() || encap.is_some() || onlink) {
             let flags = if onlink { RTNH_F_ONLINK } else { 0 };
-            msg.nexthops.push(NexthopMsg { dev, via, weight: 1, flags });
+            msg.nexthops.push(NexthopMsg { dev, via, weight: 1, flags, encap });
         }
         let local = matches!(msg.kind, RouteType::Local | RouteType::Broadcast | RouteType::Anycast);
         if !table && kind && local {

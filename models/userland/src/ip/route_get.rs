@@ -7,6 +7,7 @@ use glassnet_kernel::tables::route_types::{RouteAnswer, RouteQuery, RouteType};
 
 use super::addr::get_prefix;
 use super::args::{Args, Done, Stop, invarg, matches};
+use super::iproute_lwtunnel::print_encap;
 use super::link_show::{View, What};
 use super::names::Names;
 use super::out::{Color, Out};
@@ -110,6 +111,7 @@ impl View<'_> {
         if !answer.src.is_unspecified() {
             print_address(out, "from ", "from", answer.src);
         }
+        print_encap(out, answer.encap.as_ref());
         if answer.tos != 0 {
             let tos = Names::Dsfield.name(u32::from(answer.tos), self.opts.numeric);
             out.any("tos", tos.as_str(), format_args!("tos {tos} "));

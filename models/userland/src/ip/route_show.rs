@@ -13,6 +13,7 @@ use glassnet_kernel::tables::route_types::{
 
 use super::addr::{get_addr, get_prefix};
 use super::args::{Args, Done, Stop, invarg, matches};
+use super::iproute_lwtunnel::print_encap;
 use super::link_show::{View, What};
 use super::names::Names;
 use super::out::{Color, Out};
@@ -270,6 +271,9 @@ impl View<'_> {
             out.any("type", kind.as_str(), format_args!("{kind} "));
         }
         print_prefix(out, route);
+        if let [hop] = route.nexthops.as_slice() {
+            print_encap(out, hop.encap.as_ref());
+        }
         if route.tos != 0 && filter.tos.is_none() {
             let tos = Names::Dsfield.name(u32::from(route.tos), self.opts.numeric);
             out.any("tos", tos.as_str(), format_args!("tos {tos} "));
@@ -336,6 +340,7 @@ impl View<'_> {
             out.open(None);
             out.nl();
             out.text("\tnexthop ");
+            print_encap(out, hop.encap.as_ref());
             if let Some(via) = hop.via {
                 print_via(out, via);
             }

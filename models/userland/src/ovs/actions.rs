@@ -2,7 +2,7 @@
 
 use glassnet_kernel::tables::openvswitch::flow::{KeyField, SwFlowKey, VLAN_CFI};
 
-use super::field::{self, Field};
+use super::field::{self, FIELDS, Field};
 use super::matching::{PCP, PCP_SHIFT, VID};
 use super::ports::{self, PortNames};
 
@@ -23,7 +23,107 @@ pub enum OfpAct {
     PushVlan(u64),
     /// Looks the packet up again: as of another port, in another table.
     Resubmit(Option<u32>, Option<u8>),
+    /// The number of the network that a tunnel sends it in.
+    SetTunnel(u64),
+    /// Writes bits of a field.
+    Load(Bits, u64),
+    /// Copies bits of a field into another.
+    Move(Bits, Bits),
+    /// One hop less to live; a packet that has none left is not sent on.
+    DecTtl,
+    /// Does what a group says.
+    Group(u32),
 }
+
+/// Bits of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    /// The field.
+    pub field: &'static Field,
+    /// The first bit, from the lowest on.
+    pub from: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl Bits {
+    /// All of a field.
+    fn all(field: &'static Field) -> Bits {
+        Bits { field, from: 0, count: field.field.full().count_ones() }
+    }
+
+    /// Reads `FIELD[]`, `FIELD[BIT]` or `FIELD[FROM..TO]`.
+    fn parse(text: &str) -> Result<Bits, String> {
+        let (name, range) = text.split_once('[').unwrap_or((text, "]"));
+        let named = |field: &&Field| field.nxm == name || field.names.contains(&name);
+        let field = FIELDS.iter().find(|field| !name.is_empty() && named(field));
+        let field =
+            field.ok_or_else(|| match NXM_UNMODELLED.iter().any(|known| name.starts_with(known)) {
+                true => format!("not modelled yet: field {name}"),
+                false => format!("{text}: unknown field `{name}'"),
+            })?;
+        let all = Bits::all(field);
+        let range = range.strip_suffix(']').ok_or_else(|| format!("{text}: missing ] at end"))?;
+        let bit = |text: &str| text.parse::<u32>().ok();
+        let (from, to) = match range.split_once("..") {
+            _ if range.is_empty() => return Ok(all),
+            Some((from, to)) => (bit(from), bit(to)),
+            None => (bit(range), bit(range)),
+        };
+        let syntax = || format!("{text}: syntax error expecting [] or [<bit>] or [<start>..<end>]");
+        let (from, to) = from.zip(to).ok_or_else(syntax)?;
+        if from > to {
+            return Err(format!("{text}: starting bit {from} is after ending bit {to}"));
+        }
+        if to >= all.count {
+            let (which, bit) = if from >= all.count { ("starting", from) } else { ("ending", to) };
+            return Err(format!(
+                "{text}: {which} bit {bit} is not valid because field is only {} bits wide",
+                all.count
+            ));
+        }
+        Ok(Bits { field, from, count: to - from + 1 })
+    }
+
+    /// The bits, where they stand in the field.
+    pub fn mask(self) -> u64 {
+        (u64::MAX >> (64 - self.count)) << self.from
+    }
+
+    /// As it is written.
+    pub fn format(self) -> String {
+        let name = self.field.nxm;
+        match self.count {
+            count if count == Bits::all(self.field).count => format!("{name}[]"),
+            1 => format!("{name}[{}]", self.from),
+            count => format!("{name}[{}..{}]", self.from, self.from + count - 1),
+        }
+    }
+}
+
+/// Beginnings of the names of fields that can be copied and are not modelled.
+const NXM_UNMODELLED: &[&str] = &[
+    "NXM_NX_CT_",
+    "NXM_NX_IPV6",
+    "NXM_NX_IP_",
+    "NXM_NX_ND_",
+    "NXM_NX_PKT_MARK",
+    "NXM_NX_REG",
+    "NXM_NX_TUN_",
+    "NXM_NX_XXREG",
+    "NXM_OF_IN_PORT",
+    "NXM_OF_VLAN_TCI",
+    "OXM_OF_",
+    "ct_",
+    "in_port",
+    "metadata",
+    "pkt_mark",
+    "reg",
+    "tun_",
+    "vlan_",
+    "xreg",
+    "xxreg",
+];
 
 /// Actions that change a field, and the field.
 const MOD: [(&str, &str); 8] = [
@@ -51,7 +151,6 @@ const UNMODELLED: &[&str] = &[
     "debug_recirc",
     "debug_slow",
     "dec_mpls_ttl",
-    "dec_ttl",
     "dec_nsh_ttl",
     "decap",
     "delete_field",
@@ -60,11 +159,8 @@ const UNMODELLED: &[&str] = &[
     "exit",
     "fin_timeout",
     "goto_table",
-    "group",
     "learn",
-    "load",
     "meter",
-    "move",
     "mod_nw_ecn",
     "multipath",
     "nat",
@@ -79,8 +175,6 @@ const UNMODELLED: &[&str] = &[
     "set_mpls_tc",
     "set_mpls_ttl",
     "set_queue",
-    "set_tunnel",
-    "set_tunnel64",
     "unroll_xlate",
     "write_actions",
     "write_metadata",
@@ -157,6 +251,28 @@ fn one(part: &str, ports: &PortNames) -> Result<OfpAct, String> {
         },
         "set_field" => set_field(argument),
         "resubmit" => resubmit(argument, ports),
+        "set_tunnel" | "set_tunnel64" => {
+            let id = field::number(argument).ok_or_else(|| format!("invalid numeric format {argument}"))?;
+            Ok(OfpAct::SetTunnel(id))
+        }
+        "load" => load(argument),
+        "move" => {
+            let (from, to) = argument.split_once("->").ok_or_else(|| format!("{argument}: missing `->'"))?;
+            let (source, dest) = (Bits::parse(from)?, writable(Bits::parse(to)?)?);
+            if source.count != dest.count {
+                return Err(format!(
+                    "{argument}: source field is {} bits wide but destination is {} bits wide",
+                    source.count, dest.count
+                ));
+            }
+            Ok(OfpAct::Move(source, dest))
+        }
+        "dec_ttl" if argument.is_empty() => Ok(OfpAct::DecTtl),
+        "dec_ttl" => Err("not modelled yet: dec_ttl with controllers".to_owned()),
+        "group" => {
+            let id = field::number(argument).and_then(|id| u32::try_from(id).ok());
+            id.map(OfpAct::Group).ok_or_else(|| format!("invalid numeric format {argument}"))
+        }
         _ if UNMODELLED.contains(&name.as_str()) => Err(format!("not modelled yet: action {name}")),
         _ if at.is_none() => output(part, ports).map_err(|_| format!("unknown action {part}")),
         _ => Err(format!("unknown action {name}")),
@@ -190,15 +306,45 @@ fn set_field(argument: &str) -> Result<OfpAct, String> {
                 }
                 _ => format!("{name} is not a valid OXM field name"),
             })?;
-            mod_of(field.names[0])
-                .or(mod_of(field.names[0].replace("tcp_", "tp_").replace("udp_", "tp_").as_str()))
-                .ok_or_else(|| format!("not modelled yet: set_field {name}"))?;
+            if matches!(field.field, KeyField::EthType | KeyField::IpProto) {
+                return Err(format!("{name} is read-only"));
+            }
             let (value, mask) = field.parse(value)?;
+            if !TUNNEL.contains(&field.field) {
+                mod_of(field.names[0])
+                    .or(mod_of(field.names[0].replace("tcp_", "tp_").replace("udp_", "tp_").as_str()))
+                    .ok_or_else(|| format!("not modelled yet: set_field {name}"))?;
+            }
             if mask != field.field.full() {
                 return Err(format!("not modelled yet: set_field of some bits of {name}"));
             }
             Ok(OfpAct::Set(field, value))
         }
+    }
+}
+
+/// Fields of tunnels, which every packet can be given.
+const TUNNEL: [KeyField; 3] = [KeyField::TunId, KeyField::TunSrc, KeyField::TunDst];
+
+/// `VALUE->BITS`.
+fn load(argument: &str) -> Result<OfpAct, String> {
+    let (text, name) = argument.split_once("->").ok_or_else(|| format!("{argument}: missing `->'"))?;
+    let bits = writable(Bits::parse(name)?)?;
+    let value = field::number(text).filter(|value| bits.count == 64 || value >> bits.count == 0);
+    let value = value.ok_or_else(|| format!("{argument}: cannot parse integer value"))?;
+    Ok(OfpAct::Load(bits, value))
+}
+
+/// Bits that can be written.
+fn writable(bits: Bits) -> Result<Bits, String> {
+    let name = bits.field.names[0];
+    match bits.field.field {
+        KeyField::EthType | KeyField::IpProto if name != "arp_op" => Err(format!("{name} is read-only")),
+        KeyField::ArpSha | KeyField::ArpTha => Err(format!("not modelled yet: write {name}")),
+        _ if name.starts_with("arp_") || name.starts_with("icmp_") => {
+            Err(format!("not modelled yet: write {name}"))
+        }
+        _ => Ok(bits),
     }
 }
 
@@ -226,11 +372,34 @@ fn resubmit(argument: &str, ports: &PortNames) -> Result<OfpAct, String> {
 }
 
 impl OfpAct {
-    /// As `ovs-ofctl` prints it.
-    pub fn format(&self, ports: &PortNames) -> String {
+    /// As `ovs-ofctl` prints it; `oxm`: of OpenFlow 1.2 and later, whose actions set fields. Of a packet that has no tag a VLAN makes one.
+    pub fn format(&self, ports: &PortNames, oxm: Option<bool>) -> String {
+        match (self, oxm) {
+            (OfpAct::Set(field, value), Some(_)) if field.field == KeyField::IpTos => {
+                return format!("set_field:{}->ip_dscp", value >> 2);
+            }
+            (OfpAct::Set(field, value), Some(_)) if field.field != KeyField::IpTtl => {
+                let name = field.names.get(1).filter(|name| **name != "tunnel_id").unwrap_or(&field.names[0]);
+                return format!("set_field:{}->{name}", field.value(*value, field.field.full()));
+            }
+            (OfpAct::SetTunnel(id), Some(_)) => return format!("set_field:{id:#x}->tun_id"),
+            (OfpAct::StripVlan, Some(_)) => return "pop_vlan".to_owned(),
+            (OfpAct::SetVlanVid(vid), Some(has_tag)) => {
+                let push = if has_tag { "" } else { "push_vlan:0x8100," };
+                return format!("{push}set_field:{}->vlan_vid", vid | VLAN_CFI);
+            }
+            (OfpAct::SetVlanPcp(pcp), Some(has_tag)) => {
+                let push = if has_tag { "" } else { "push_vlan:0x8100," };
+                return format!("{push}set_field:{pcp}->vlan_pcp");
+            }
+            _ => {}
+        }
         match self {
             OfpAct::Output(port) if *port < ports::MAX => format!("output:{}", ports.name(*port)),
             OfpAct::Output(port) => ports::number(*port),
+            OfpAct::Set(field, value) if TUNNEL.contains(&field.field) => {
+                format!("load:{value:#x}->{}[]", field.nxm)
+            }
             OfpAct::Set(field, value) => {
                 let name = field.names[0].replace("tcp_", "tp_").replace("udp_", "tp_");
                 format!("mod_{name}:{}", field.value(*value, field.field.full()))
@@ -239,6 +408,12 @@ impl OfpAct {
             OfpAct::SetVlanPcp(pcp) => format!("mod_vlan_pcp:{pcp}"),
             OfpAct::StripVlan => "strip_vlan".to_owned(),
             OfpAct::PushVlan(tpid) => format!("push_vlan:{tpid:#06x}"),
+            OfpAct::SetTunnel(id @ 0..=0xffff_ffff) => format!("set_tunnel:{id:#x}"),
+            OfpAct::SetTunnel(id) => format!("set_tunnel64:{id:#x}"),
+            OfpAct::Load(bits, value) => format!("load:{value:#x}->{}", bits.format()),
+            OfpAct::Move(from, to) => format!("move:{}->{}", from.format(), to.format()),
+            OfpAct::DecTtl => "dec_ttl".to_owned(),
+            OfpAct::Group(id) => format!("group:{id}"),
             OfpAct::Resubmit(Some(port), None) => format!("resubmit:{}", ports.name(*port)),
             OfpAct::Resubmit(port, table) => {
                 let port = port.map_or_else(String::new, |port| ports.name(port));
@@ -249,12 +424,21 @@ impl OfpAct {
     }
 }
 
-/// All actions of a flow.
-pub fn format(acts: &[OfpAct], ports: &PortNames) -> String {
-    match acts {
-        [] => "drop".to_owned(),
-        acts => acts.iter().map(|act| act.format(ports)).collect::<Vec<_>>().join(","),
+/// All actions of a flow; `oxm`: of OpenFlow 1.2 and later, and whether packets have a tag.
+pub fn format(acts: &[OfpAct], ports: &PortNames, oxm: Option<bool>) -> String {
+    let mut has_tag = oxm;
+    let mut shown = Vec::new();
+    for act in acts {
+        shown.push(act.format(ports, has_tag));
+        match act {
+            OfpAct::SetVlanVid(_) | OfpAct::SetVlanPcp(_) | OfpAct::PushVlan(_) => {
+                has_tag = oxm.map(|_| true)
+            }
+            OfpAct::StripVlan => has_tag = oxm.map(|_| false),
+            _ => {}
+        }
     }
+    if shown.is_empty() { "drop".to_owned() } else { shown.join(",") }
 }
 
 /// A packet's tag with another VLAN or priority.

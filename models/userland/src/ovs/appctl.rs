@@ -17,7 +17,6 @@ use super::odp::{Style, dp_port_name, format_actions, format_flow};
 use super::ofproto::Bridge;
 use super::ports::{self, PortNames};
 use super::vswitchd::{DATAPATH, Vswitchd, ask};
-use super::xlate::xlate;
 use crate::process::{Process, Running};
 use crate::stop::Stop;
 
@@ -230,8 +229,13 @@ fn dpif_show(daemon: &Vswitchd, kernel: &Kernel) -> String {
         let mut ports: Vec<_> = bridge.ports.iter().collect();
         ports.sort_by(|one, other| one.1.name.cmp(&other.1.name));
         for (number, port) in ports {
-            let kind = if port.is_internal { "internal" } else { "system" };
-            let _ = writeln!(text, "    {} {number}/{}: ({kind})", port.name, port.dp_port);
+            let kind = match (port.tunnel(), port.peer()) {
+                (Some(tunnel), _) => format!("{}: {}", tunnel.kind.name(), tunnel.format()),
+                (None, Some(peer)) => format!("patch: peer={peer}"),
+                (None, None) => if port.is_internal { "internal" } else { "system" }.to_owned(),
+            };
+            let dp_port = port.dp_port.map_or_else(|| "none".to_owned(), |port| port.to_string());
+            let _ = writeln!(text, "    {} {number}/{dp_port}: ({kind})", port.name);
         }
     }
     // The bridge's own device has a number beyond those of OpenFlow 1.0.
@@ -247,10 +251,8 @@ fn trace(daemon: &Vswitchd, cx: &Cx, name: &str, flow: &str) -> Result<String, S
         return Err(wrong(format!("prerequisites not met for setting {name}")));
     }
     let key = parsed.matching.key;
-    let done = xlate(bridge, &key);
-    let line = format!("bridge(\"{name}\")");
-    let mut text = format!("Flow: {}\n\n{line}\n{}\n", flow_format(&key), "-".repeat(line.len()));
-    done.report.iter().for_each(|line| text += &format!("{line}\n"));
+    let done = daemon.translate(cx.k, name, &key).ok_or_else(|| format!("{name}: unknown bridge"))?;
+    let mut text = format!("Flow: {}\n{}", flow_format(&key), done.report.text());
     let after = if done.flow == key { "unchanged".to_owned() } else { flow_format(&done.flow) };
     let megaflow = Match { key: key.masked(&done.wc), mask: megaflow_mask(&key, done.wc) };
     let numbers = PortNames::default();
@@ -261,7 +263,6 @@ fn trace(daemon: &Vswitchd, cx: &Cx, name: &str, flow: &str) -> Result<String, S
         megaflow.format(&numbers),
         format_actions(&done.actions, dp)
     );
-    let _ = cx;
     Ok(text)
 }
 

@@ -15,8 +15,10 @@ pub enum Format {
     Ip,
     /// A number.
     Decimal,
-    /// A number after `0x`.
+    /// A number of four digits after `0x`.
     Hex,
+    /// A number after `0x`.
+    Wide,
 }
 
 /// What a packet must be to have a field.
@@ -39,6 +41,8 @@ pub enum Needs {
 /// A field.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Field {
+    /// Its name in actions that copy bits; empty: it has none.
+    pub nxm: &'static str,
     /// Its names; the first is printed by tools.
     pub names: &'static [&'static str],
     /// What it is.
@@ -52,13 +56,14 @@ pub struct Field {
 }
 
 const fn row(
+    nxm: &'static str,
     names: &'static [&'static str],
     field: KeyField,
     format: Format,
     needs: Needs,
     maskable: bool,
 ) -> Field {
-    Field { names, field, format, needs, maskable }
+    Field { nxm, names, field, format, needs, maskable }
 }
 
 /// ICMP.
@@ -79,27 +84,30 @@ pub const ARP: u64 = 0x0806;
 /// All but `in_port` and those of a VLAN tag, which are read in ways of their own.
 #[rustfmt::skip] // A line a field.
 pub const FIELDS: &[Field] = &[
-    row(&["dl_src", "eth_src"], KeyField::EthSrc, Format::Mac, Needs::Nothing, true),
-    row(&["dl_dst", "eth_dst"], KeyField::EthDst, Format::Mac, Needs::Nothing, true),
-    row(&["dl_type", "eth_type"], KeyField::EthType, Format::Hex, Needs::Nothing, false),
-    row(&["arp_spa"], KeyField::Ipv4Src, Format::Ip, Needs::Arp, true),
-    row(&["arp_tpa"], KeyField::Ipv4Dst, Format::Ip, Needs::Arp, true),
-    row(&["nw_src", "ip_src"], KeyField::Ipv4Src, Format::Ip, Needs::Ip, true),
-    row(&["nw_dst", "ip_dst"], KeyField::Ipv4Dst, Format::Ip, Needs::Ip, true),
-    row(&["arp_op"], KeyField::IpProto, Format::Decimal, Needs::Arp, false),
-    row(&["nw_proto", "ip_proto"], KeyField::IpProto, Format::Decimal, Needs::Ip, false),
-    row(&["arp_sha"], KeyField::ArpSha, Format::Mac, Needs::Arp, true),
-    row(&["arp_tha"], KeyField::ArpTha, Format::Mac, Needs::Arp, true),
-    row(&["nw_tos"], KeyField::IpTos, Format::Decimal, Needs::Ipv4, false),
-    row(&["nw_ttl"], KeyField::IpTtl, Format::Decimal, Needs::Ipv4, false),
-    row(&["icmp_type"], KeyField::TpSrc, Format::Decimal, Needs::Protocol(ICMP), false),
-    row(&["icmp_code"], KeyField::TpDst, Format::Decimal, Needs::Protocol(ICMP), false),
-    row(&["tp_src"], KeyField::TpSrc, Format::Decimal, Needs::Ports, true),
-    row(&["tp_dst"], KeyField::TpDst, Format::Decimal, Needs::Ports, true),
-    row(&["tcp_src"], KeyField::TpSrc, Format::Decimal, Needs::Protocol(TCP), true),
-    row(&["tcp_dst"], KeyField::TpDst, Format::Decimal, Needs::Protocol(TCP), true),
-    row(&["udp_src"], KeyField::TpSrc, Format::Decimal, Needs::Protocol(UDP), true),
-    row(&["udp_dst"], KeyField::TpDst, Format::Decimal, Needs::Protocol(UDP), true),
+    row("NXM_NX_TUN_ID", &["tun_id", "tunnel_id"], KeyField::TunId, Format::Wide, Needs::Nothing, true),
+    row("NXM_NX_TUN_IPV4_SRC", &["tun_src"], KeyField::TunSrc, Format::Ip, Needs::Nothing, true),
+    row("NXM_NX_TUN_IPV4_DST", &["tun_dst"], KeyField::TunDst, Format::Ip, Needs::Nothing, true),
+    row("NXM_OF_ETH_SRC", &["dl_src", "eth_src"], KeyField::EthSrc, Format::Mac, Needs::Nothing, true),
+    row("NXM_OF_ETH_DST", &["dl_dst", "eth_dst"], KeyField::EthDst, Format::Mac, Needs::Nothing, true),
+    row("NXM_OF_ETH_TYPE", &["dl_type", "eth_type"], KeyField::EthType, Format::Hex, Needs::Nothing, false),
+    row("NXM_OF_ARP_SPA", &["arp_spa"], KeyField::Ipv4Src, Format::Ip, Needs::Arp, true),
+    row("NXM_OF_ARP_TPA", &["arp_tpa"], KeyField::Ipv4Dst, Format::Ip, Needs::Arp, true),
+    row("NXM_OF_IP_SRC", &["nw_src", "ip_src"], KeyField::Ipv4Src, Format::Ip, Needs::Ip, true),
+    row("NXM_OF_IP_DST", &["nw_dst", "ip_dst"], KeyField::Ipv4Dst, Format::Ip, Needs::Ip, true),
+    row("NXM_OF_ARP_OP", &["arp_op"], KeyField::IpProto, Format::Decimal, Needs::Arp, false),
+    row("NXM_OF_IP_PROTO", &["nw_proto", "ip_proto"], KeyField::IpProto, Format::Decimal, Needs::Ip, false),
+    row("NXM_NX_ARP_SHA", &["arp_sha"], KeyField::ArpSha, Format::Mac, Needs::Arp, true),
+    row("NXM_NX_ARP_THA", &["arp_tha"], KeyField::ArpTha, Format::Mac, Needs::Arp, true),
+    row("NXM_OF_IP_TOS", &["nw_tos"], KeyField::IpTos, Format::Decimal, Needs::Ipv4, false),
+    row("NXM_NX_IP_TTL", &["nw_ttl"], KeyField::IpTtl, Format::Decimal, Needs::Ipv4, false),
+    row("NXM_OF_ICMP_TYPE", &["icmp_type"], KeyField::TpSrc, Format::Decimal, Needs::Protocol(ICMP), false),
+    row("NXM_OF_ICMP_CODE", &["icmp_code"], KeyField::TpDst, Format::Decimal, Needs::Protocol(ICMP), false),
+    row("", &["tp_src"], KeyField::TpSrc, Format::Decimal, Needs::Ports, true),
+    row("", &["tp_dst"], KeyField::TpDst, Format::Decimal, Needs::Ports, true),
+    row("NXM_OF_TCP_SRC", &["tcp_src"], KeyField::TpSrc, Format::Decimal, Needs::Protocol(TCP), true),
+    row("NXM_OF_TCP_DST", &["tcp_dst"], KeyField::TpDst, Format::Decimal, Needs::Protocol(TCP), true),
+    row("NXM_OF_UDP_SRC", &["udp_src"], KeyField::TpSrc, Format::Decimal, Needs::Protocol(UDP), true),
+    row("NXM_OF_UDP_DST", &["udp_dst"], KeyField::TpDst, Format::Decimal, Needs::Protocol(UDP), true),
 ];
 
 /// Words for kinds of packets: Ethertype, and IP protocol.
@@ -123,10 +131,13 @@ const UNMODELLED: &[&str] = &[
     "rarp",
     "mpls",
     "mplsm",
-    "tun_id",
-    "tunnel_id",
-    "tun_src",
-    "tun_dst",
+    "tun_flags",
+    "tun_gbp_flags",
+    "tun_gbp_id",
+    "tun_ipv6_dst",
+    "tun_ipv6_src",
+    "tun_tos",
+    "tun_ttl",
     "ct_state",
     "ct_zone",
     "ct_mark",
@@ -159,7 +170,8 @@ const UNMODELLED: &[&str] = &[
 /// The field of a name.
 pub fn by_name(name: &str) -> Result<&'static Field, String> {
     let found = FIELDS.iter().find(|field| field.names.contains(&name));
-    let is_unmodelled = UNMODELLED.contains(&name) || name.starts_with("reg") || name.starts_with("xreg");
+    let is_unmodelled = UNMODELLED.contains(&name)
+        || ["reg", "xreg", "tun_metadata"].iter().any(|known| name.starts_with(known));
     found.ok_or_else(|| match is_unmodelled {
         true => format!("not modelled yet: match {name}"),
         false => format!("unknown field {name}"),
@@ -210,6 +222,12 @@ impl Field {
                 };
                 Ok((one(value).ok_or_else(wrong)?, mask))
             }
+            Format::Wide => {
+                let one = |part: &str, what: &str| {
+                    number(part).ok_or_else(|| format!("{text}: bad syntax for {} {what}", self.names[0]))
+                };
+                Ok((one(value, "value")?, mask.map_or(Ok(full), |mask| one(mask, "mask"))?))
+            }
             Format::Decimal | Format::Hex => {
                 let one = |text: &str| {
                     let name = self.names[0].replace("tp_", "tcp_");
@@ -234,6 +252,8 @@ impl Field {
             Format::Decimal if is_exact => value.to_string(),
             Format::Decimal => format!("{value:#x}/{mask:#x}"),
             Format::Hex => format!("{value:#06x}"),
+            Format::Wide if is_exact => format!("{value:#x}"),
+            Format::Wide => format!("{value:#x}/{mask:#x}"),
         }
     }
 }

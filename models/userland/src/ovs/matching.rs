@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use glassnet_kernel::net::openvswitch::flow::field_to_mac;
+use glassnet_kernel::tables::ip_tunnel::{TUNNEL_CSUM, TUNNEL_DONT_FRAGMENT, TUNNEL_KEY};
 use glassnet_kernel::tables::openvswitch::flow::{KeyField, SwFlowKey, VLAN_CFI};
 
-use super::field::{self, ARP, FIELDS, ICMP, IPV4, SCTP, SHORTHANDS, TCP, UDP};
+use super::field::{self, ARP, DSCP, FIELDS, ICMP, IPV4, SCTP, SHORTHANDS, TCP, UDP};
 use super::ports::PortNames;
 
 /// Bits of the VLAN in a tag.
@@ -14,6 +15,16 @@ pub const VID: u64 = 0x0fff;
 pub const PCP: u64 = 0xe000;
 /// Where the priority begins.
 pub const PCP_SHIFT: u32 = 13;
+
+/// Flags of a tunnel by name.
+pub const TUNNEL_FLAGS: [(&str, u64); 3] =
+    [("df", TUNNEL_DONT_FRAGMENT as u64), ("csum", TUNNEL_CSUM as u64), ("key", TUNNEL_KEY as u64)];
+
+/// Flags of a tunnel that are set.
+pub fn tunnel_flags(flags: u64) -> String {
+    let set = TUNNEL_FLAGS.iter().filter(|(_, bit)| flags & bit != 0);
+    set.map(|(name, _)| *name).collect::<Vec<_>>().join("|")
+}
 
 /// A match: the bits of a packet's fields that count, and how they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +111,19 @@ impl Match {
         if let Some(word) = word {
             let _ = write!(text, "{word},");
         }
+        for (name, field) in
+            [("tun_id", KeyField::TunId), ("tun_src", KeyField::TunSrc), ("tun_dst", KeyField::TunDst)]
+        {
+            self.format_field(&mut text, name, field);
+        }
+        for (name, field) in [("tun_tos", KeyField::TunTos), ("tun_ttl", KeyField::TunTtl)] {
+            if self.mask[field] != 0 {
+                let _ = write!(text, "{name}={},", self.key[field]);
+            }
+        }
+        if self.mask[KeyField::TunFlags] != 0 {
+            let _ = write!(text, "tun_flags={},", self.tunnel_flags());
+        }
         if self.mask[KeyField::InPort] != 0 {
             let _ = write!(text, "in_port={},", ports.name(self.key[KeyField::InPort] as u32));
         }
@@ -123,14 +147,15 @@ impl Match {
         if is_arp || word == Some("ip") {
             self.format_field(&mut text, if is_arp { "arp_op" } else { "nw_proto" }, KeyField::IpProto);
         }
-        for (name, field) in [
-            ("arp_sha", KeyField::ArpSha),
-            ("arp_tha", KeyField::ArpTha),
-            ("nw_tos", KeyField::IpTos),
-            ("nw_ttl", KeyField::IpTtl),
-        ] {
+        for (name, field) in [("arp_sha", KeyField::ArpSha), ("arp_tha", KeyField::ArpTha)] {
             self.format_field(&mut text, name, field);
         }
+        for (name, bits) in [("nw_tos", DSCP), ("nw_ecn", !DSCP & 0xff)] {
+            if self.mask[KeyField::IpTos] & bits != 0 {
+                let _ = write!(text, "{name}={},", self.key[KeyField::IpTos] & bits);
+            }
+        }
+        self.format_field(&mut text, "nw_ttl", KeyField::IpTtl);
         if self.mask[KeyField::IpFrag] != 0 {
             text +=
                 ["nw_frag=no,", "nw_frag=first,", "nw_frag=later,"][self.key[KeyField::IpFrag] as usize % 3];
@@ -147,6 +172,13 @@ impl Match {
         if let (true, Some(row)) = (mask != 0, FIELDS.iter().find(|row| row.names.contains(&name))) {
             let _ = write!(text, "{name}={},", row.value(self.key[field], mask));
         }
+    }
+
+    /// Flags of a tunnel that count: `+` those that are set, `-` the others.
+    pub fn tunnel_flags(&self) -> String {
+        let (key, mask) = (self.key[KeyField::TunFlags], self.mask[KeyField::TunFlags]);
+        let counts = TUNNEL_FLAGS.iter().filter(|(_, bit)| mask & bit != 0);
+        counts.map(|(name, bit)| format!("{}{name}", if key & bit != 0 { '+' } else { '-' })).collect()
     }
 
     fn format_vlan(&self, text: &mut String) {
@@ -208,6 +240,7 @@ pub fn flow_format(key: &SwFlowKey) -> String {
         _ => None,
     };
     let mut text = kind.map(|kind| format!("{kind},")).unwrap_or_default();
+    text += &flow_tunnel(key);
     let _ = write!(text, "in_port={},", super::ports::number(get(KeyField::InPort) as u32));
     let tci = get(KeyField::VlanTci);
     match tci & VLAN_CFI {
@@ -250,4 +283,23 @@ pub fn flow_format(key: &SwFlowKey) -> String {
         _ => {}
     }
     text
+}
+
+/// The tunnel that a packet came through, or is to go through.
+fn flow_tunnel(key: &SwFlowKey) -> String {
+    let tunnel = key.tunnel();
+    let id = format!("tun_id={:#x},", tunnel.tun_id);
+    if tunnel.dst.is_unspecified() {
+        return if tunnel.tun_id == 0 { String::new() } else { id };
+    }
+    let id = if tunnel.tun_flags & TUNNEL_KEY == 0 { "" } else { &id };
+    let flags = match tunnel.tun_flags {
+        0 => "0".to_owned(),
+        flags => tunnel_flags(u64::from(flags)),
+    };
+    format!(
+        "{id}tun_src={},tun_dst={},tun_ipv6_src=::,tun_ipv6_dst=::,tun_gbp_id=0,tun_gbp_flags=0,tun_tos={},tun_ttl={},\
+         tun_erspan_ver=0,gtpu_flags=0,gtpu_msgtype=0,tun_flags={flags},",
+        tunnel.src, tunnel.dst, tunnel.tos, tunnel.ttl
+    )
 }

@@ -10,6 +10,7 @@
 //! | `xlate` | from flows to actions of the datapath |
 //! | `field`, `matching`, `actions`, `flow_mod`, `ports` | OpenFlow as people write it |
 //! | `odp` | flows of the datapath as text |
+//! | `tunnel`, `groups` | ports that are no devices; lists of actions by number |
 //! | [`ctl`], [`vsctl`], [`ofctl`], [`appctl`] | `ovs-ctl`, `ovs-vsctl`, `ovs-ofctl`, `ovs-appctl` and `ovs-dpctl` |
 
 mod actions;
@@ -18,6 +19,7 @@ mod classifier;
 pub mod ctl;
 mod field;
 mod flow_mod;
+mod groups;
 mod matching;
 mod odp;
 pub mod ofctl;
@@ -25,6 +27,8 @@ mod ofproto;
 mod ovsdb;
 mod ports;
 mod reconfigure;
+mod report;
+mod tunnel;
 pub mod vsctl;
 pub mod vswitchd;
 mod xlate;

@@ -2,12 +2,13 @@
 
 use glassnet_kernel::kernel::Kernel;
 use glassnet_kernel::net::openvswitch::flow::field_to_mac;
+use glassnet_kernel::tables::ip_tunnel::{IpTunnelKey, TUNNEL_KEY};
 use glassnet_kernel::tables::jiffies::{HZ, jiffies};
 use glassnet_kernel::tables::openvswitch::flow::{FlowAction, KeyField, SwFlow, SwFlowKey, VLAN_CFI};
 use glassnet_sim::Nanos;
 
 use super::field::{ARP, ICMP, IPV4, SCTP, TCP, UDP, masked_ip};
-use super::matching::{PCP_SHIFT, VID};
+use super::matching::{Match, PCP_SHIFT, VID, tunnel_flags};
 
 /// Names of the datapath's ports; without, numbers are printed.
 type DpNames<'a> = Option<&'a dyn Fn(u32) -> String>;
@@ -30,6 +31,15 @@ impl Style<'_> {
 /// Fields of a header: name, and which.
 type Fields<'f> = &'f [(&'f str, KeyField)];
 
+const TUNNEL_FIELDS: Fields = &[
+    ("tun_id", KeyField::TunId),
+    ("src", KeyField::TunSrc),
+    ("dst", KeyField::TunDst),
+    ("tos", KeyField::TunTos),
+    ("ttl", KeyField::TunTtl),
+    ("tp_src", KeyField::TunTpSrc),
+    ("tp_dst", KeyField::TunTpDst),
+];
 const ETH: Fields = &[("src", KeyField::EthSrc), ("dst", KeyField::EthDst)];
 const IPV4_FIELDS: Fields = &[
     ("src", KeyField::Ipv4Src),
@@ -72,11 +82,14 @@ impl Printed<'_> {
             KeyField::EthSrc | KeyField::EthDst | KeyField::ArpSha | KeyField::ArpTha => {
                 format!("{}/{}", field_to_mac(value), field_to_mac(mask))
             }
-            KeyField::Ipv4Src | KeyField::Ipv4Dst if mask == full => masked_ip(value, full),
-            KeyField::Ipv4Src | KeyField::Ipv4Dst => {
+            KeyField::Ipv4Src | KeyField::Ipv4Dst | KeyField::TunSrc | KeyField::TunDst if mask == full => {
+                masked_ip(value, full)
+            }
+            KeyField::TunId if mask == full => format!("{value:#x}"),
+            KeyField::Ipv4Src | KeyField::Ipv4Dst | KeyField::TunSrc | KeyField::TunDst => {
                 format!("{}/{}", masked_ip(value, full), masked_ip(mask, full))
             }
-            KeyField::IpTos if mask == full => hex(value),
+            KeyField::IpTos | KeyField::TunTos if mask == full => hex(value),
             _ if mask == 0 => "0/0".to_owned(),
             // The operation of ARP has two bytes, of which one is told.
             KeyField::IpProto if name == "op" => format!("{value}/{mask:#x}"),
@@ -146,7 +159,39 @@ fn format_key(key: &SwFlowKey, mask: &SwFlowKey, style: Style) -> String {
         0 => eth_type,
         _ => format!("eth_type(0x8100),vlan({}),encap({eth_type})", printed.vlan()),
     };
-    format!("recirc_id(0),{before}in_port({port}){behind},eth({}),{inner}", printed.fields(ETH))
+    let tunnel = format_tunnel_key(&printed);
+    format!("recirc_id(0),{before}{tunnel}in_port({port}){behind},eth({}),{inner}", printed.fields(ETH))
+}
+
+/// The outer headers of the tunnel that packets came through.
+fn format_tunnel_key(printed: &Printed) -> String {
+    let tunnel = printed.key.tunnel();
+    if tunnel.dst.is_unspecified() {
+        return String::new();
+    }
+    let flags = Match { key: *printed.key, mask: *printed.mask }.tunnel_flags();
+    // Of what is 0 the kernel tells only the TTL.
+    let said = |field: KeyField| printed.key[field] != 0 || field == KeyField::TunTtl;
+    let fields: Vec<(&str, KeyField)> =
+        TUNNEL_FIELDS.iter().copied().filter(|(_, field)| said(*field)).collect();
+    format!("tunnel({},flags({flags})),", printed.fields(&fields))
+}
+
+/// What is written into outer headers.
+fn format_set_tunnel(key: &IpTunnelKey) -> String {
+    let mut text = String::new();
+    let mut put = |name: &str, is_said: bool, value: String| {
+        if is_said {
+            text += &format!("{name}={value},");
+        }
+    };
+    put("tun_id", key.tun_flags & TUNNEL_KEY != 0, format!("{:#x}", key.tun_id));
+    put("src", !key.src.is_unspecified(), key.src.to_string());
+    put("dst", true, key.dst.to_string());
+    put("tos", key.tos != 0, format!("{:#x}", key.tos));
+    put("ttl", true, key.ttl.to_string());
+    put("tp_dst", key.tp_dst != 0, key.tp_dst.to_string());
+    format!("set(tunnel({text}flags({})))", tunnel_flags(u64::from(key.tun_flags)))
 }
 
 /// The actions of a flow.
@@ -164,6 +209,7 @@ pub fn format_actions(actions: &[FlowAction], style: Style) -> String {
         FlowAction::PushVlan(tpid, tci) => {
             format!("push_vlan(tpid={tpid:#06x},vid={},pcp={})", u64::from(*tci) & VID, tci >> PCP_SHIFT)
         }
+        FlowAction::SetTunnel(info) => format_set_tunnel(&info.key),
         FlowAction::Set { key, mask } => format!("set({})", format_set(key, mask)),
     };
     actions.iter().map(one).collect::<Vec<_>>().join(",")

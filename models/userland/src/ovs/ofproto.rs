@@ -9,8 +9,11 @@ use glassnet_wire::Mac;
 
 use super::actions::OfpAct;
 use super::classifier::{Classifier, RuleId};
+use super::groups::{Group, GroupType};
 use super::matching::Match;
 use super::ports::PortNames;
+use super::tunnel::TunnelConfig;
+use super::xlate::Counted;
 
 /// Priority of a flow that does not say one (`OFP_DEFAULT_PRIORITY`).
 pub const DEFAULT_PRIORITY: u16 = 0x8000;
@@ -35,8 +38,8 @@ pub enum VlanMode {
 pub struct OfPort {
     /// Its name, which is its device's.
     pub name: String,
-    /// Its number in the datapath.
-    pub dp_port: u32,
+    /// Its number in the datapath; a patch has none.
+    pub dp_port: Option<u32>,
     /// The datapath made its device.
     pub is_internal: bool,
     /// How it has VLANs.
@@ -47,9 +50,60 @@ pub struct OfPort {
     pub trunks: BTreeSet<u64>,
     /// Ports are flooded in the order of these.
     pub added: u64,
+    /// What it is, if it is no device of the datapath.
+    pub vport: Option<Vport>,
+}
+
+/// A port that is no device of the datapath (`struct netdev_vport`).
+#[derive(Clone, Debug)]
+pub struct Vport {
+    /// What it does.
+    pub kind: VportKind,
+    /// An address by chance, as every port has one.
+    pub mac: Mac,
+    /// Packets that came in, and their bytes.
+    pub rx: (u64, u64),
+    /// Packets that went out.
+    pub tx: (u64, u64),
+}
+
+/// What such a port does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VportKind {
+    /// A tunnel, by a device that others use too.
+    Tunnel(TunnelConfig),
+    /// What goes out comes in by this port, perhaps of another bridge.
+    Patch(String),
+}
+
+impl VportKind {
+    /// The same, perhaps set otherwise.
+    pub fn is_like(&self, other: &VportKind) -> bool {
+        match (self, other) {
+            (VportKind::Tunnel(one), VportKind::Tunnel(other)) => one.kind == other.kind,
+            (VportKind::Patch(_), VportKind::Patch(_)) => true,
+            _ => false,
+        }
+    }
 }
 
 impl OfPort {
+    /// How it is set, if it is a tunnel.
+    pub fn tunnel(&self) -> Option<&TunnelConfig> {
+        match &self.vport.as_ref()?.kind {
+            VportKind::Tunnel(config) => Some(config),
+            VportKind::Patch(_) => None,
+        }
+    }
+
+    /// The port at the other end, if it is a patch.
+    pub fn peer(&self) -> Option<&str> {
+        match &self.vport.as_ref()?.kind {
+            VportKind::Patch(peer) => Some(peer),
+            VportKind::Tunnel(_) => None,
+        }
+    }
+
     /// A trunk carries the VLAN.
     pub fn trunks_vlan(&self, vid: u64) -> bool {
         let is_native = self.vlan_mode != VlanMode::Trunk && vid == self.tag;
@@ -134,6 +188,8 @@ pub struct Bridge {
     /// Its flows.
     pub rules: BTreeMap<RuleId, Rule>,
     tables: BTreeMap<u8, Classifier>,
+    /// Its groups, by number.
+    pub groups: BTreeMap<u32, Group>,
     made: RuleId,
     last_port: u32,
     /// What it does without a controller: nothing (`secure`), or as an ordinary switch.
@@ -190,9 +246,15 @@ impl Bridge {
         PortNames { ports, show }
     }
 
-    /// The OpenFlow number of a port of the datapath.
-    pub fn of_dp_port(&self, dp_port: u32) -> Option<u32> {
-        self.ports.iter().find(|(_, port)| port.dp_port == dp_port).map(|(number, _)| *number)
+    /// The OpenFlow number of the port that a packet came in by; of several tunnels the closest.
+    pub fn received_by(&self, flow: &SwFlowKey) -> Option<((bool, bool, u8), u32)> {
+        let dp_port = Some(flow[KeyField::InPort] as u32);
+        let of_dp_port = self.ports.iter().filter(|(_, port)| port.dp_port == dp_port);
+        let fits = |(number, port): (&u32, &OfPort)| match port.tunnel() {
+            Some(tunnel) => tunnel.receives(flow).map(|closeness| (closeness, *number)),
+            None => Some(((false, false, 0), *number)),
+        };
+        of_dp_port.filter_map(fits).min()
     }
 
     /// The next number that no port has; one that was given comes again only when all were (`alloc_ofp_port`).
@@ -236,12 +298,31 @@ impl Bridge {
         self.tables.get(&table)?.lookup(key, wc)
     }
 
-    /// A flow counts packets.
-    pub fn credit(&mut self, id: RuleId, (packets, bytes): (u64, u64), used: Nanos) {
-        if let Some(rule) = self.rules.get_mut(&id) {
-            rule.packets += packets;
-            rule.bytes += bytes;
-            rule.used = rule.used.max(used);
+    /// A flow, a bucket or a port counts packets.
+    pub fn count(&mut self, what: Counted, (packets, bytes): (u64, u64), used: Nanos) {
+        let add = |counted: &mut (u64, u64)| *counted = (counted.0 + packets, counted.1 + bytes);
+        match what {
+            Counted::Rule(id) => {
+                if let Some(rule) = self.rules.get_mut(&id) {
+                    rule.packets += packets;
+                    rule.bytes += bytes;
+                    rule.used = rule.used.max(used);
+                }
+            }
+            Counted::Bucket(id, at) => {
+                if let Some(group) = self.groups.get_mut(&id) {
+                    // `all` is one packet for the group, however many buckets get it.
+                    if at == 0 || group.kind == GroupType::FastFailover {
+                        add(&mut group.counted);
+                    }
+                    group.buckets.get_mut(at).into_iter().for_each(|bucket| add(&mut bucket.counted));
+                }
+            }
+            Counted::Rx(port) | Counted::Tx(port) => {
+                if let Some(vport) = self.ports.get_mut(&port).and_then(|port| port.vport.as_mut()) {
+                    add(if matches!(what, Counted::Rx(_)) { &mut vport.rx } else { &mut vport.tx });
+                }
+            }
         }
     }
 

@@ -240,7 +240,7 @@ fn quoted(text: &str) -> String {
     let is_word = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && letters.all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
         && !["true", "false"].contains(&text);
-    if is_word { text.to_owned() } else { format!("\"{text}\"") }
+    if is_word { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\\\"").replace('\n', "\\n")) }
 }
 
 impl Value {
@@ -385,6 +385,17 @@ impl Db {
             Table::Bridge => self.bridge_mut(name).map(|row| &mut row.bridge),
             Table::Port => self.port_mut(name).map(|row| &mut row.port),
             Table::Interface => self.port_mut(name).map(|row| &mut row.interface),
+        }
+    }
+
+    /// All rows of a table.
+    pub fn rows(&self, table: Table) -> Vec<&Row> {
+        let ports = self.bridges.iter().flat_map(|row| &row.1.ports);
+        match table {
+            Table::OpenVSwitch => vec![&self.root],
+            Table::Bridge => self.bridges.iter().map(|row| &row.1.bridge).collect(),
+            Table::Port => ports.map(|row| &row.1.port).collect(),
+            Table::Interface => ports.map(|row| &row.1.interface).collect(),
         }
     }
 

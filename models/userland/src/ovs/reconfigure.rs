@@ -3,6 +3,8 @@
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::DevId;
 use glassnet_kernel::net::core::dev::dev_set_mac_address;
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, rtm_dellink, rtm_newlink};
+use glassnet_kernel::net::ethernet::eth::eth_hw_addr_random;
 use glassnet_kernel::net::openvswitch::conntrack::ovs_ct_probe_timeout;
 use glassnet_kernel::net::openvswitch::datapath::{
     ovs_dp_cmd_del, ovs_dp_cmd_new, ovs_dp_set_upcall, ovs_vport_cmd_del, ovs_vport_cmd_new,
@@ -11,10 +13,14 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::openvswitch::{DpId, VportType};
 use glassnet_wire::Mac;
 
-use super::ofproto::{Bridge, MAC_IDLE, OfPort, VlanMode};
+use super::ofproto::{Bridge, MAC_IDLE, OfPort, VlanMode, Vport, VportKind};
 use super::ovsdb::{PortRow, Row};
 use super::ports::LOCAL;
+use super::tunnel::{self, TunnelConfig, parse_patch};
 use super::vswitchd::{DATAPATH, Vswitchd};
+
+/// The MTU that the daemon asks for, bytes.
+const TUNNEL_MTU: u32 = 65_000;
 
 impl Vswitchd {
     /// Makes what the database says.
@@ -65,13 +71,15 @@ impl Vswitchd {
 
     fn remove_what_is_not_wanted(&mut self, cx: &mut Cx) {
         let Some(dp) = self.dp else { return };
+        let mut lost: Vec<u32> = Vec::new();
         for (name, bridge) in &mut self.bridges {
             let row = self.db.bridge(name);
             let is_wanted = |port: &OfPort| {
                 let row = row.and_then(|row| row.ports.iter().find(|other| other.0 == port.name));
-                row.is_some_and(|row| is_internal(&row.1, &port.name, name) == Some(port.is_internal))
+                let wanted = row.and_then(|row| wanted(&row.1, &port.name, name).ok());
+                wanted.is_some_and(|wanted| wanted.is(port))
             };
-            let gone: Vec<(u32, u32)> = bridge
+            let gone: Vec<(u32, Option<u32>)> = bridge
                 .ports
                 .iter()
                 .filter(|(_, port)| !is_wanted(port))
@@ -79,34 +87,130 @@ impl Vswitchd {
                 .collect();
             for (number, dp_port) in gone {
                 bridge.remove_port(number);
-                // Its device may have taken it along.
-                let _ = ovs_vport_cmd_del(cx, dp, dp_port);
+                lost.extend(dp_port);
             }
         }
         let db = &self.db;
         self.bridges.retain(|name, _| db.bridge(name).is_some());
+        self.remove_vports(cx, dp, lost);
+    }
+
+    /// Removes ports of the datapath that no port is any more. The device of a tunnel stays while another tunnel uses it.
+    fn remove_vports(&mut self, cx: &mut Cx, dp: DpId, mut lost: Vec<u32>) {
+        let bridges = &self.bridges;
+        let is_used = |lost: u32| {
+            bridges.values().any(|bridge| bridge.ports.values().any(|port| port.dp_port == Some(lost)))
+        };
+        lost.retain(|lost| !is_used(*lost));
+        for dp_port in lost {
+            let dev = self.device(cx.k, dp_port);
+            // Its device may have taken it along.
+            let _ = ovs_vport_cmd_del(cx, dp, dp_port);
+            if let Some(dev) = dev.filter(|dev| is_tunnel_device(cx, *dev)) {
+                let _ = rtm_dellink(cx, dev);
+            }
+        }
+    }
+
+    /// A tunnel or a patch is set anew; it keeps its number.
+    fn change_vport(&mut self, cx: &mut Cx, dp: DpId, (bridge, name): (&str, &str), kind: VportKind) {
+        let dp_port = match &kind {
+            VportKind::Tunnel(tunnel) => self.add_tunnel(cx, dp, name, tunnel).map(Some),
+            VportKind::Patch(_) => Ok(None),
+        };
+        let Some(bridge) = self.bridges.get_mut(bridge) else { return };
+        let Some((number, port)) = bridge.ports.iter_mut().find(|(_, port)| port.name == name) else {
+            return;
+        };
+        let (number, before) = (*number, port.dp_port);
+        bridge.need_revalidate = true;
+        match dp_port {
+            Ok(dp_port) => {
+                port.dp_port = dp_port;
+                port.vport.iter_mut().for_each(|vport| vport.kind = kind.clone());
+            }
+            Err(error) => {
+                bridge.remove_port(number);
+                self.port_failed(name, &error);
+            }
+        }
+        self.remove_vports(cx, dp, before.into_iter().collect());
     }
 
     fn add_ports(&mut self, cx: &mut Cx, dp: DpId, name: &str) {
         let rows = self.db.bridge(name).map(|row| row.ports.clone()).unwrap_or_default();
         for (port, row) in rows {
             let Some(bridge) = self.bridges.get(name) else { return };
-            if bridge.ports.values().any(|other| other.name == port) {
+            if let Some(before) = bridge.ports.values().find(|other| other.name == port) {
+                let before = before.vport.as_ref().map(|vport| vport.kind.clone());
+                if let (Some(before), Ok(Wanted::Vport(kind))) = (before, wanted(&row, &port, name))
+                    && before != kind
+                {
+                    self.change_vport(cx, dp, (name, &port), kind);
+                }
                 continue;
             }
-            let Some(is_internal) = is_internal(&row, &port, name) else {
-                let why = "Address family not supported by protocol";
-                self.port_failed(&port, &format!("could not open network device {port} ({why})"));
-                continue;
-            };
-            match add_vport(cx, dp, &port, is_internal) {
-                Ok(dp_port) => self.add_port(name, &port, &row.interface, (dp_port, is_internal)),
+            let added = wanted(&row, &port, name).and_then(|wanted| {
+                let dp_port = match &wanted {
+                    Wanted::Device(is_internal) => Some(add_vport(cx, dp, &port, *is_internal)?),
+                    Wanted::Vport(VportKind::Tunnel(tunnel)) => Some(self.add_tunnel(cx, dp, &port, tunnel)?),
+                    Wanted::Vport(VportKind::Patch(_)) => None,
+                };
+                Ok((wanted, dp_port))
+            });
+            match added {
+                Ok((wanted, dp_port)) => {
+                    let is_internal = matches!(wanted, Wanted::Device(true));
+                    let vport = match wanted {
+                        Wanted::Device(_) => None,
+                        Wanted::Vport(kind) => {
+                            let mac = eth_hw_addr_random(cx, self.netns, &port);
+                            Some(Vport { kind, mac, rx: (0, 0), tx: (0, 0) })
+                        }
+                    };
+                    self.add_port(name, &port, &row.interface, (dp_port, is_internal, vport));
+                }
                 Err(error) => self.port_failed(&port, &error),
             }
         }
     }
 
-    fn add_port(&mut self, bridge: &str, name: &str, interface: &Row, (dp_port, is_internal): (u32, bool)) {
+    /// The datapath's port for a tunnel, with its device, which tunnels of a kind and port share.
+    fn add_tunnel(
+        &mut self,
+        cx: &mut Cx,
+        dp: DpId,
+        name: &str,
+        tunnel: &TunnelConfig,
+    ) -> Result<u32, String> {
+        let others = self.bridges.values().flat_map(|bridge| bridge.ports.values());
+        let mut all = others.filter(|port| port.name != name).filter_map(OfPort::tunnel);
+        if all.any(|other| other.collides(tunnel)) {
+            return Err(format!("could not add network device {name} to ofproto (File exists)"));
+        }
+        let device = tunnel.device();
+        if cx.k.dev_by_name(self.netns, &device).is_none() {
+            let set = LinkSet {
+                info: Some(tunnel.kind.link(tunnel.dst_port)),
+                mtu: Some(TUNNEL_MTU),
+                up: Some(true),
+                ..LinkSet::default()
+            };
+            let new = LinkNew { name: Some(device.clone()), set, ..LinkNew::default() };
+            rtm_newlink(cx, self.netns, new).map_err(|refused| {
+                format!("could not add network device {name} to ofproto ({})", refused.errno.strerror())
+            })?;
+        }
+        add_vport(cx, dp, &device, false)
+    }
+
+    fn add_port(
+        &mut self,
+        bridge: &str,
+        name: &str,
+        interface: &Row,
+        (dp_port, is_internal, vport): (Option<u32>, bool, Option<Vport>),
+    ) {
         self.added += 1;
         let added = self.added;
         let Some(bridge) = self.bridges.get_mut(bridge) else { return };
@@ -118,6 +222,7 @@ impl Vswitchd {
             name: name.to_owned(),
             dp_port,
             is_internal,
+            vport,
             vlan_mode: VlanMode::Trunk,
             tag: 0,
             trunks: Default::default(),
@@ -151,8 +256,21 @@ impl Vswitchd {
         let devices: Vec<(u32, String, DevId)> = self.bridges[name]
             .ports
             .iter()
-            .filter_map(|(number, port)| Some((*number, port.name.clone(), self.device(cx.k, port.dp_port)?)))
+            .filter(|(_, port)| port.vport.is_none())
+            .filter_map(|(number, port)| {
+                Some((*number, port.name.clone(), self.device(cx.k, port.dp_port?)?))
+            })
             .collect();
+        let vports: Vec<(String, Mac)> = self.bridges[name]
+            .ports
+            .values()
+            .filter_map(|port| Some((port.name.clone(), port.vport.as_ref()?.mac)))
+            .collect();
+        for (port, mac) in vports {
+            if let Some(row) = self.db.port_mut(&port) {
+                row.interface.put("mac_in_use", Some(mac.to_string()));
+            }
+        }
         let local = devices.iter().find(|row| row.0 == LOCAL).map(|row| row.2);
         if let Some(local) = local {
             pick_local_hw_addr(cx, local, devices.iter().map(|row| row.2));
@@ -171,14 +289,48 @@ impl Vswitchd {
     }
 }
 
-/// The datapath makes the port's device; `None`: there is no such type.
-fn is_internal(row: &PortRow, port: &str, bridge: &str) -> Option<bool> {
-    match row.interface.one("type") {
-        _ if port == bridge => Some(true),
-        Some("internal") => Some(true),
-        None | Some("system") => Some(false),
-        Some(_) => None,
+/// What a port is to be.
+enum Wanted {
+    /// A device; the datapath makes it, or it is there.
+    Device(bool),
+    /// None.
+    Vport(VportKind),
+}
+
+impl Wanted {
+    /// The port is that, perhaps set otherwise.
+    fn is(&self, port: &OfPort) -> bool {
+        match (self, &port.vport) {
+            (Wanted::Device(is_internal), None) => port.is_internal == *is_internal,
+            (Wanted::Vport(kind), Some(vport)) => kind.is_like(&vport.kind),
+            _ => false,
+        }
     }
+}
+
+/// What the database says that a port is to be, or what is wrong with it.
+fn wanted(row: &PortRow, port: &str, bridge: &str) -> Result<Wanted, String> {
+    let options = row.interface.map("options");
+    match row.interface.one("type") {
+        _ if port == bridge => Ok(Wanted::Device(true)),
+        Some("internal") => Ok(Wanted::Device(true)),
+        None | Some("system") => Ok(Wanted::Device(false)),
+        Some("patch") => parse_patch(port, &options).map(|peer| Wanted::Vport(VportKind::Patch(peer))),
+        Some(kind) => match tunnel::KINDS.iter().find(|row| row.0 == kind) {
+            Some((_, kind)) => TunnelConfig::parse(port, *kind, &options)
+                .map(|tunnel| Wanted::Vport(VportKind::Tunnel(tunnel))),
+            None => {
+                let why = "Address family not supported by protocol";
+                Err(format!("could not open network device {port} ({why})"))
+            }
+        },
+    }
+}
+
+/// The daemon made the device, for tunnels.
+fn is_tunnel_device(cx: &Cx, dev: DevId) -> bool {
+    let name = cx.k.devs.get(dev).map_or("", |dev| dev.name.as_str());
+    name.starts_with("vxlan_sys_") || name.starts_with("genev_sys_") || name == "gre_sys"
 }
 
 /// Adds a device to the datapath, unless it is there; what the database is told if that fails.

@@ -25,10 +25,12 @@ const COMMANDS: &[(&str, usize, usize)] = &[
     ("del-br", 1, 1),
     ("del-fail-mode", 1, 1),
     ("del-port", 1, 2),
+    ("find", 1, usize::MAX),
     ("get", 2, usize::MAX),
     ("get-fail-mode", 1, 1),
     ("iface-to-br", 1, 1),
     ("init", 0, 0),
+    ("list", 1, usize::MAX),
     ("list-br", 0, 0),
     ("list-ifaces", 1, 1),
     ("list-ports", 1, 1),
@@ -59,12 +61,10 @@ const UNMODELLED: &[&str] = &[
     "del-zone-tp",
     "destroy",
     "emer-reset",
-    "find",
     "get-aa-mapping",
     "get-controller",
     "get-manager",
     "get-ssl",
-    "list",
     "list-dp-cap",
     "list-zone-tp",
     "set-controller",
@@ -80,17 +80,13 @@ const TUNNELS: &[&str] = &[
     "dpdkvhostuser",
     "dpdkvhostuserclient",
     "erspan",
-    "geneve",
-    "gre",
     "gtpu",
     "ip6erspan",
     "ip6gre",
     "lisp",
-    "patch",
     "srv6",
     "stt",
     "tap",
-    "vxlan",
 ];
 
 /// Entry point.
@@ -174,6 +170,7 @@ fn command(words: &[&str]) -> Done<Command> {
     let takes = |option: &str| match *name {
         "add-br" | "add-port" => option == "--may-exist",
         "del-br" | "del-port" | "get" | "set" | "clear" | "remove" => option == "--if-exists",
+        "list" | "find" => option == "--if-exists" && *name == "list" || option.starts_with("--columns="),
         _ => false,
     };
     if let Some(option) = options.iter().find(|option| !takes(option)) {
@@ -287,11 +284,79 @@ fn run(db: &mut Db, command: &Command) -> Result<Said, String> {
             bridge(db, name)?;
             set_fail_mode(db, name, None).and_then(|()| none())
         }
+        ("list" | "find", [table, words @ ..]) => {
+            let columns = command.options.iter().find_map(|option| option.strip_prefix("--columns="));
+            let Some(columns) = columns else {
+                return Err(format!("not modelled yet: {} without --columns", command.name));
+            };
+            let table = Table::parse(table)?;
+            let columns = columns.split(',').map(|name| Column::parse(table, name));
+            let columns = columns.collect::<Result<Vec<_>, String>>()?;
+            let rows = match command.name.as_str() {
+                "list" => listed(db, table, words, has("--if-exists"))?,
+                _ => found(db, table, words)?,
+            };
+            let line = |row: &Row, column: &&Column| {
+                format!("{:<20}: {}\n", column.name, row.get(column).format(column))
+            };
+            let all =
+                rows.iter().map(|row| columns.iter().map(|column| line(row, column)).collect::<String>());
+            Ok(Said::Text(all.collect::<Vec<_>>().join("\n")))
+        }
         (name, [table, record, columns @ ..]) => {
             row_command(db, (name, table, record), columns, has("--if-exists"))
         }
         _ => Err(format!("unknown command '{}'; use --help for help", command.name)),
     }
+}
+
+/// The rows of these names, or all.
+fn listed(db: &mut Db, table: Table, names: &[&str], if_exists: bool) -> Result<Vec<Row>, String> {
+    if names.is_empty() {
+        return Ok(db.rows(table).into_iter().cloned().collect());
+    }
+    let mut rows = Vec::new();
+    for name in names {
+        match db.row_mut(table, name) {
+            Some(row) => rows.push(row.clone()),
+            None if if_exists => {}
+            None => return Err(format!("no row \"{name}\" in table {}", table.name())),
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows that fulfil all conditions: `COLUMN[:KEY]=VALUE` or `COLUMN[:KEY]!=VALUE`.
+fn found(db: &Db, table: Table, conditions: &[&str]) -> Result<Vec<Row>, String> {
+    let mut rows: Vec<Row> = db.rows(table).into_iter().cloned().collect();
+    for condition in conditions {
+        let syntax = || {
+            format!(
+                "{condition}: argument does not end in \"=\", \"!=\", \"<\", \">\", \"<=\", \">=\", \"{{=}}\", \"{{!=}}\", \"{{<}}\", \"{{>}}\", \"{{<=}}\", \"{{>=}}\", \"{{in}}\", or \"{{not-in}}\" followed by a value."
+            )
+        };
+        let (name, wanted) = condition.split_once('=').ok_or_else(syntax)?;
+        let (name, is_equal) = name.strip_suffix('!').map_or((name, true), |name| (name, false));
+        if name.ends_with(['<', '>', '{']) {
+            return Err(format!("not modelled yet: condition {condition}"));
+        }
+        let (name, key) = name.split_once(':').map_or((name, None), |(name, key)| (name, Some(key)));
+        let column = Column::parse(table, name)?;
+        let fits = |row: &Row| match key {
+            Some(key) => {
+                Ok(row.map(column.name).get(key).map(String::as_str) == Some(wanted.trim_matches('"')))
+            }
+            None => Ok::<bool, String>(row.get(column) == column.values(wanted)?),
+        };
+        let mut chosen = Vec::new();
+        for row in rows {
+            if fits(&row)? == is_equal {
+                chosen.push(row);
+            }
+        }
+        rows = chosen;
+    }
+    Ok(rows)
 }
 
 fn set_fail_mode(db: &mut Db, name: &str, mode: Option<String>) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! `ovs-vswitchd` 3.1.0: makes what the database says, and decides about packets for which the datapath has no flow.
 //!
-//! Not modelled: OVSDB and OpenFlow over sockets of the network, controllers, bonds, tunnels, mirrors, patch ports; `ovsdb-server` and
+//! Not modelled: OVSDB and OpenFlow over sockets of the network, controllers, bonds, mirrors; `ovsdb-server` and
 //! `ovs-vswitchd` are one program here.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,13 +15,13 @@ use glassnet_kernel::net::openvswitch::datapath::{
 };
 use glassnet_kernel::tables::openvswitch::flow::{FlowActions, KeyField, SwFlowKey, VLAN_CFI};
 use glassnet_kernel::tables::openvswitch::flow_table::FlowId;
-use glassnet_kernel::tables::openvswitch::{DpId, Upcall};
+use glassnet_kernel::tables::openvswitch::{DpId, Upcall, UpcallCmd};
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 
 use super::ofproto::Bridge;
 use super::ovsdb::Db;
-use super::xlate::{Xlated, xlate};
+use super::xlate::{Xlated, apply, xlate};
 use crate::process::{Process, Running, Woken};
 use crate::task::Task;
 
@@ -206,7 +206,9 @@ impl Vswitchd {
         let ports =
             self.bridges.values().flat_map(|bridge| bridge.ports.iter().map(move |port| (bridge, port)));
         ports
-            .filter(move |(_, (_, port))| self.device(kernel, port.dp_port).is_none())
+            .filter(move |(_, (_, port))| {
+                port.dp_port.is_some_and(|port| self.device(kernel, port).is_none())
+            })
             .map(|(bridge, (number, _))| (bridge.name.clone(), *number))
     }
 
@@ -255,21 +257,30 @@ impl Vswitchd {
 
     /// The bridge of a packet, and its fields with OpenFlow's number of the port.
     fn flow_of(&self, key: &SwFlowKey) -> Option<(String, SwFlowKey)> {
-        let dp_port = key[KeyField::InPort] as u32;
-        let find = |bridge: &Bridge| Some((bridge.name.clone(), bridge.of_dp_port(dp_port)?));
-        let (bridge, port) = self.bridges.values().find_map(find)?;
+        let received =
+            self.bridges.values().filter_map(|bridge| Some((bridge.received_by(key)?, &bridge.name)));
+        let ((_, port), bridge) = received.min()?;
         let mut flow = *key;
         flow[KeyField::InPort] = u64::from(port);
-        Some((bridge, flow))
+        Some((bridge.clone(), flow))
+    }
+
+    /// Translates a packet.
+    pub fn translate(&self, kernel: &Kernel, bridge: &str, flow: &SwFlowKey) -> Option<Xlated> {
+        let works = |dp_port: u32| {
+            let dev = self.device(kernel, dp_port).and_then(|dev| kernel.devs.get(dev));
+            dev.is_some_and(|dev| dev.is_up() && dev.carrier)
+        };
+        xlate(&self.bridges, bridge, flow, &works)
     }
 
     /// Decides about a packet, gives the datapath a flow for those that follow, and sends the packet on.
     fn upcall(&mut self, cx: &mut Cx, upcall: &Upcall) {
-        let Some(dp) = self.dp else { return };
+        // What an action hands up is for controllers.
+        let Some(dp) = self.dp.filter(|_| upcall.cmd == UpcallCmd::Miss) else { return };
         let Some((name, flow)) = self.flow_of(&upcall.key) else { return };
-        let Some(bridge) = self.bridges.get_mut(&name) else { return };
-        let done = xlate(bridge, &flow);
-        bridge.apply(&done, (1, upcall.frame.len() as u64), cx.now);
+        let Some(done) = self.translate(cx.k, &name, &flow) else { return };
+        apply(&mut self.bridges, &done, (1, upcall.frame.len() as u64), cx.now);
         let actions: FlowActions = done.actions.as_slice().into();
         let mask = dp_mask(&done, &flow);
         if let Ok(id) = ovs_flow_cmd_new(cx, dp, (upcall.key, mask), actions.clone()) {
@@ -301,15 +312,15 @@ impl Vswitchd {
             };
             let stats = flow.stats;
             let new = (stats.packets - ukey.counted.0, stats.bytes - ukey.counted.1);
-            let Some(bridge) = self.bridges.get_mut(&ukey.bridge) else {
+            if !self.bridges.contains_key(&ukey.bridge) {
                 ovs_flow_cmd_del(cx, dp, id);
                 continue;
-            };
+            }
             let is_idle = cx.now.since(stats.used.unwrap_or(ukey.created)) > MAX_IDLE;
             if new.0 > 0 || is_wrong {
-                let done = xlate(bridge, &ukey.flow);
+                let Some(done) = self.translate(cx.k, &ukey.bridge, &ukey.flow) else { continue };
                 if new.0 > 0 {
-                    bridge.apply(&done, new, stats.used.unwrap_or(cx.now));
+                    apply(&mut self.bridges, &done, new, stats.used.unwrap_or(cx.now));
                 }
                 let needs_more = dp_mask(&done, &ukey.flow).union(&flow.mask) != flow.mask;
                 if needs_more {

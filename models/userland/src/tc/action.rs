@@ -9,7 +9,7 @@ use glassnet_kernel::net::sched::act_api::{
 };
 use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlError};
 
-use super::{Tc, m_gact, m_mirred, m_police, m_skbedit, m_vlan, not_modelled};
+use super::{Tc, m_gact, m_mirred, m_police, m_skbedit, m_tunnel_key, m_vlan, not_modelled};
 use crate::iproute2::args::{Args, Done, Stop, matches, number};
 use crate::iproute2::out::Out;
 
@@ -28,12 +28,17 @@ pub struct ActionKind {
 /// An action that was read: what it is told, what it is to say, and its index.
 pub type Parsed = (Box<dyn ActionData>, TcAct, u32);
 
-static KINDS: &[&ActionKind] =
-    &[&m_gact::GACT, &m_mirred::MIRRED, &m_police::POLICE, &m_skbedit::SKBEDIT, &m_vlan::VLAN];
+static KINDS: &[&ActionKind] = &[
+    &m_gact::GACT,
+    &m_mirred::MIRRED,
+    &m_police::POLICE,
+    &m_skbedit::SKBEDIT,
+    &m_tunnel_key::TUNNEL_KEY,
+    &m_vlan::VLAN,
+];
 
 /// Actions that the real `tc` knows and the model does not.
-const NOT_MODELLED: &str =
-    "bpf connmark csum ct ctinfo gate ife mpls nat pedit sample simple skbmod tunnel_key xt ipt";
+const NOT_MODELLED: &str = "bpf connmark csum ct ctinfo gate ife mpls nat pedit sample simple skbmod xt ipt";
 
 /// Words of `action_a2n`; abbreviations are those of the first that fits.
 const CONTROLS: [(&str, TcAct); 10] = [
@@ -54,9 +59,12 @@ pub fn action_a2n(word: &str) -> Option<TcAct> {
     CONTROLS.into_iter().find(|(name, _)| matches(word, name)).map(|(_, act)| act)
 }
 
-/// What a failed parser says before the words that put it in context; it ends with 1.
+/// What a parser that failed returns; the program goes on, and says where that was.
+pub const FAILED: i32 = -1;
+
+/// What a failed parser says before the words that put it in context.
 pub fn bad(text: impl Into<String>) -> Stop {
-    Stop::failed(text)
+    Stop::error(FAILED, text)
 }
 
 /// A verdict with its number (`parse_action_control`).
@@ -134,7 +142,7 @@ pub fn parse_action(tc: &Tc, args: &mut Args) -> Done<Vec<ActionRequest>> {
         let mut words = args.clone();
         let parsed = (known.parse)(tc, &mut words);
         let (data, action, index) = parsed.map_err(|stop| match stop.status {
-            1 => {
+            FAILED => {
                 let text = bad_value(args, "bad action parsing\n");
                 Stop { stderr: stop.stderr + &text, ..stop }
             }
@@ -160,7 +168,7 @@ pub fn of_filter(tc: &Tc, args: &mut Args) -> Done<Vec<ActionRequest>> {
         args.value()?;
     }
     parse_action(tc, args).map_err(|stop| match stop.status {
-        1 => Stop { stderr: stop.stderr + "Illegal \"action\"\n", ..stop },
+        FAILED => Stop::failed(stop.stderr + "Illegal \"action\"\n"),
         _ => stop,
     })
 }
@@ -309,7 +317,7 @@ impl Tc<'_> {
     fn modify_actions(&mut self, args: &mut Args, flags: u16) -> Done {
         let netns = self.netns;
         let actions = parse_action(self, args).map_err(|stop| match stop.status {
-            1 => Stop::usage(stop.stderr + "Illegal \"action\"\n"),
+            FAILED => Stop::usage(stop.stderr + "Illegal \"action\"\n"),
             _ => stop,
         })?;
         let done = self.process.syscall(|cx| tcf_action_add(cx, netns, &actions, flags));
@@ -325,10 +333,10 @@ impl Tc<'_> {
         }
         let kind = args.value()?.to_owned();
         if args.value()? != "index" {
-            return Err(bad("Error: no index specified action: \"index\"\n"));
+            return Err(Stop::failed("Error: no index specified action: \"index\"\n"));
         }
         let text = args.value()?;
-        let index = number(text).ok_or_else(|| bad("Illegal \"index\"\n"))?;
+        let index = number(text).ok_or_else(|| Stop::failed("Illegal \"index\"\n"))?;
         // The real tool takes the next word for a command.
         let fails = |error: NlError| {
             let mut stop = while_talking(&error);

@@ -22,7 +22,7 @@ pub static FLOWER: FilterKind = FilterKind { id: "flower", handle, parse, print 
 
 /// Words of the real tool that the model does not know.
 const NOT_MODELLED: &str = "verbose cvlan_id cvlan_prio cvlan_ethtype mpls mpls_label mpls_tc mpls_bos mpls_ttl num_of_vlans \
-     enc_src_ip enc_dst_ip enc_dst_port enc_key_id enc_tos enc_ttl geneve_opts vxlan_opts erspan_opts gtp_opts ct_state \
+     geneve_opts vxlan_opts erspan_opts gtp_opts ct_state \
      ct_zone ct_mark ct_label pppoe_sid ppp_proto hw_tc";
 
 /// IP protocols that have names here.
@@ -138,6 +138,9 @@ impl Words {
                     || Stop::failed(format!("Error: inet prefix is expected rather than \"{text}\".\n"));
                 self.set(field, ip_and_mask(text).ok_or_else(expected)?);
             }
+            "enc_dst_ip" | "enc_src_ip" | "enc_key_id" | "enc_dst_port" | "enc_tos" | "enc_ttl" => {
+                self.tunnel(word, args.value()?)?;
+            }
             "dst_port" | "src_port" => self.port(word, args.value()?)?,
             "tcp_flags" => {
                 let text = args.value()?;
@@ -193,6 +196,27 @@ impl Words {
         }
         let range = Some(u64::from(from)..=u64::from(to));
         self.filter.keys.push(FlowKey { field, value: 0, mask: 0xffff, range });
+        Ok(())
+    }
+
+    /// The headers of the tunnel that a packet came through.
+    fn tunnel(&mut self, word: &str, text: &str) -> Done {
+        let decimal =
+            |most: u64| text.parse().ok().filter(|value| *value <= most).map(|value: u64| (value, most));
+        let (field, found) = match word {
+            "enc_dst_ip" => (FlowField::EncDstIp, ip_and_mask(text)),
+            "enc_src_ip" => (FlowField::EncSrcIp, ip_and_mask(text)),
+            "enc_key_id" => (FlowField::EncKeyId, decimal(u64::from(u32::MAX))),
+            "enc_dst_port" => (FlowField::EncDstPort, decimal(0xffff)),
+            "enc_tos" => (FlowField::EncIpTos, value_and_mask(text, 8)),
+            _ => (FlowField::EncIpTtl, value_and_mask(text, 8)),
+        };
+        if text.contains(':') {
+            return Err(not_modelled(&format!("filter … flower {word} {text}")));
+        }
+        let expected =
+            || Stop::failed(format!("Error: any valid prefix is expected rather than \"{text}\".\n"));
+        self.set(field, found.ok_or_else(|| if word.ends_with("_ip") { expected() } else { illegal(word) })?);
         Ok(())
     }
 
@@ -375,6 +399,12 @@ fn print_key(out: &mut Out, key: &FlowKey) {
         },
         FlowField::ArpSha => line(out, "arp_sha", &mac_text(key)),
         FlowField::ArpTha => line(out, "arp_tha", &mac_text(key)),
+        FlowField::EncDstIp => line(out, "enc_dst_ip", &ip(key)),
+        FlowField::EncSrcIp => line(out, "enc_src_ip", &ip(key)),
+        FlowField::EncKeyId => number_line(out, "enc_key_id", *value),
+        FlowField::EncDstPort => number_line(out, "enc_dst_port", *value),
+        FlowField::EncIpTos => masked_line(out, "enc_tos", key, 0xff),
+        FlowField::EncIpTtl => masked_line(out, "enc_ttl", key, 0xff),
     }
 }
 

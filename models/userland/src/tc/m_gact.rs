@@ -6,7 +6,7 @@ use glassnet_kernel::action::TcAct;
 use glassnet_kernel::net::sched::act_api::ActionDump;
 use glassnet_kernel::net::sched::act_gact::Gact;
 
-use super::action::{ActionKind, Parsed, control, index, print_control, print_index};
+use super::action::{ActionKind, FAILED, Parsed, control, index, print_control, print_index};
 use super::{Tc, not_modelled};
 use crate::iproute2::args::{Args, Done, Stop, matches};
 use crate::iproute2::out::Out;
@@ -26,7 +26,7 @@ fn parse(_: &Tc, args: &mut Args) -> Done<Parsed> {
         }
     }
     let action = control(args).map_err(|stop| match stop.status {
-        1 => usage(&stop.stderr),
+        FAILED => usage(&stop.stderr),
         _ => stop,
     })?;
     if args.peek().is_some_and(|word| word.len() > 1 && matches(word, "random")) {

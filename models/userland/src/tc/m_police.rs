@@ -8,7 +8,7 @@ use glassnet_kernel::net::sched::act_api::ActionDump;
 use glassnet_kernel::net::sched::act_police::Police;
 use glassnet_kernel::net::sched::psched::RateSpec;
 
-use super::action::{ActionKind, Parsed, action_a2n, bad, control, print_control, print_tm};
+use super::action::{ActionKind, FAILED, Parsed, action_a2n, bad, control, print_control, print_tm};
 use super::units::{get_rate64, get_size_and_cell, sprint_rate, sprint_size, xmitsize, xmittime};
 use super::{Tc, not_modelled};
 use crate::iproute2::args::{Args, Done, Stop, duparg, invarg, matches, number};
@@ -155,7 +155,7 @@ fn parse(_: &Tc, args: &mut Args) -> Done<Parsed> {
 /// In the line of a filter, without the word `action`.
 pub fn parse_old(args: &mut Args) -> Done<Vec<ActionRequest>> {
     let parsed = words(args).map_err(|stop| match stop.status {
-        1 => Stop { stderr: stop.stderr + "Illegal \"police\"\n", ..stop },
+        FAILED => Stop::failed(stop.stderr + "Illegal \"police\"\n"),
         _ => stop,
     });
     let (data, action, index) = parsed?;

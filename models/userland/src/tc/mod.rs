@@ -24,6 +24,7 @@ mod m_gact;
 mod m_mirred;
 mod m_police;
 mod m_skbedit;
+mod m_tunnel_key;
 mod m_vlan;
 mod q_fifo;
 mod q_fq;

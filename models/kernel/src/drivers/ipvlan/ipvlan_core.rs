@@ -15,7 +15,7 @@ use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::net::core::dev::{another_round, deliver_to_protocol};
 use crate::net::core::dev_forward::dev_forward_skb;
-use crate::net::core::skbuff::skb_scrub_packet;
+use crate::net::core::skbuff::{skb_dst_set, skb_scrub_packet};
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::route::ip_route_output_flow;
 use crate::netlink::Errno;
@@ -288,6 +288,6 @@ fn route_out(cx: &mut Cx, skb: SkbId, lower: DevId) -> bool {
     if !matches!(route.kind, RouteType::Unicast | RouteType::Local) {
         return false;
     }
-    cx.skbs[skb].dst = Some(route);
+    skb_dst_set(cx, skb, route);
     true
 }

@@ -66,6 +66,10 @@ pub struct VxlanOptions {
     pub learning: Option<bool>,
     /// Flags that it is to have, or not: words of [`FIXED_FLAGS`].
     pub flags: Vec<(&'static str, bool)>,
+    /// Packets say themselves where they go.
+    pub collect_md: Option<bool>,
+    /// Takes datagrams of IPv6 without a checksum.
+    pub udp_zero_csum6_rx: bool,
     /// Computes the outer checksum.
     pub udp_csum: Option<bool>,
     /// How long a station is kept, s.
@@ -118,6 +122,8 @@ fn nl2conf(options: &VxlanOptions, old: VxlanConfig) -> Result<VxlanConfig, NlEr
         rsc: flag("rsc").unwrap_or(old.rsc),
         l2miss: flag("l2miss").unwrap_or(old.l2miss),
         l3miss: flag("l3miss").unwrap_or(old.l3miss),
+        collect_md: options.collect_md.unwrap_or(old.collect_md),
+        udp_zero_csum6_rx: options.udp_zero_csum6_rx || old.udp_zero_csum6_rx,
         udp_csum: options.udp_csum.unwrap_or(old.udp_csum),
         age_interval: options.ageing.unwrap_or(old.age_interval),
         addrmax: options.limit.unwrap_or(old.addrmax),
@@ -160,10 +166,10 @@ fn validate(
     if conf.age_interval == 0 {
         conf.age_interval = FDB_AGE_DEFAULT;
     }
+    let listens_for = |cfg: &VxlanConfig| (cfg.vni, cfg.dst_port, cfg.collect_md);
     let is_same = |dev: &DevId| {
         Some(*dev) != own
-            && vxlan(cx.k, *dev)
-                .is_some_and(|other| (other.cfg.vni, other.cfg.dst_port) == (conf.vni, conf.dst_port))
+            && vxlan(cx.k, *dev).is_some_and(|other| listens_for(&other.cfg) == listens_for(&conf))
     };
     if vxlan_net(cx.k, netns).is_some_and(|net| net.devs.iter().any(is_same)) {
         return Err(NlError::with(Errno::EEXIST, "A VXLAN device with the specified VNI already exists"));
@@ -235,6 +241,7 @@ fn may_change(options: &VxlanOptions, old: &VxlanConfig) -> Result<(), NlError> 
     for (word, text) in FIXED_FLAGS {
         flag(options.flags.iter().any(|(given, _)| *given == word), text)?;
     }
+    flag(options.collect_md.is_some(), "vxlan: cannot change COLLECT_METADATA flag")?;
     flag(options.limit.is_some(), "Cannot change limit")?;
     flag(options.port_range.is_some(), "Cannot change port range")?;
     flag(options.port.is_some(), "Cannot change port")?;

@@ -3,6 +3,7 @@
 //! Kernel: drivers/net/vxlan/vxlan_core.c
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_P_ARP, ETH_P_IP, ETH_P_TEB};
@@ -30,20 +31,21 @@ use crate::net::ethernet::eth::{
 };
 use crate::net::ipv4::igmp::{ip_mc_dec_group, ip_mc_inc_group};
 use crate::net::ipv4::ip_input::ip_hdr;
-use crate::net::ipv4::ip_output::IpHeader;
+use crate::net::ipv4::ip_output::{IpHeader, ttl_or_hoplimit};
 use crate::net::ipv4::ip_tunnel_core::{
     ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
     iptunnel_handle_offloads, iptunnel_pull_header, outer_df, skb_tunnel_check_pmtu,
 };
 use crate::net::ipv4::route::{dst_mtu, ip_route_output_flow, ipv4_dst_check, keep};
 use crate::net::ipv4::udp_tunnel_core::{
-    UdpPortCfg, udp_flow_src_port, udp_sock_create4, udp_tunnel_received, udp_tunnel_sock_release,
-    udp_tunnel_xmit_skb,
+    UdpPortCfg, udp_flow_src_port, udp_sock_create4, udp_tun_rx_dst, udp_tunnel_received,
+    udp_tunnel_sock_release, udp_tunnel_xmit_skb,
 };
 use crate::netlink::{Errno, NlError};
 use crate::note::{Note, TunnelNote, UdpTunnel};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::gro::GroVerdict;
+use crate::tables::ip_tunnel::{IpTunnelInfo, IpTunnelKey, TUNNEL_CSUM, TUNNEL_DONT_FRAGMENT, TUNNEL_KEY};
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
 use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable};
@@ -51,7 +53,7 @@ use crate::tables::skb::PacketType;
 use crate::tables::vxlan::{VxlanConfig, VxlanDev, VxlanNet, VxlanRdst, VxlanRemote, VxlanSock};
 use crate::{Cx, Kernel};
 
-/// The module. Not modelled: IPv6, `external` devices and their filter of VNIs, group policies, GPE, remote checksum offload,
+/// The module. Not modelled: IPv6, the filter of VNIs of `external` devices, group policies, GPE, remote checksum offload,
 /// nexthop objects.
 pub static MODULE: Module = Module {
     links: &[&LINK_OPS],
@@ -201,19 +203,20 @@ fn vxlan_exit_net(cx: &mut Cx, netns: NetnsId) {
 /// `EADDRINUSE` if a program has the port.
 fn vxlan_open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     let device = vxlan_mut(cx, dev);
-    let (net, port, vni, lower) =
-        (device.net, device.cfg.dst_port, device.cfg.vni, device.cfg.remote_ifindex);
-    let place = (port, master_of(cx.k, net, lower));
-    let shared = vxlan_net_mut(cx, net).socks.get(&place).map(|shared| shared.sock);
-    let sock = match shared {
+    let (net, lower) = (device.net, device.cfg.remote_ifindex);
+    let VxlanConfig { dst_port, vni, collect_md, .. } = device.cfg;
+    let place = (dst_port, master_of(cx.k, net, lower));
+    let shared = vxlan_net_mut(cx, net).socks.get(&place).filter(|shared| shared.collect_md == collect_md);
+    let sock = match shared.map(|shared| shared.sock) {
         Some(sock) => sock,
         None => {
-            let cfg = UdpPortCfg { bind_ifindex: place.1, ..UdpPortCfg::of_port(port) };
+            let cfg = UdpPortCfg { bind_ifindex: place.1, ..UdpPortCfg::of_port(dst_port) };
             udp_sock_create4(cx, net, cfg, &TUNNEL)?
         }
     };
     let shared = vxlan_net_mut(cx, net).socks.entry(place);
-    shared.or_insert_with(|| VxlanSock { sock, devs: Default::default() }).devs.insert(vni, dev);
+    let new = || VxlanSock { sock, collect_md, devs: Default::default() };
+    shared.or_insert_with(new).devs.insert(vni, dev);
     vxlan_mut(cx, dev).sock = Some(sock);
     if let Some((lower, group)) = group(cx.k, dev) {
         ip_mc_inc_group(cx, lower, group);
@@ -292,11 +295,18 @@ fn vxlan_get_link_ksettings(kernel: &Kernel, dev: &NetDevice) -> LinkKsettings {
 /// Finds the other ends that a frame's station is at, and sends it to each.
 ///
 /// Kernel: drivers/net/vxlan/vxlan_core.c
-/// Not modelled: devices that are `external`, nexthop objects.
+/// Not modelled: nexthop objects.
 pub fn vxlan_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     cx.xmit_succeeded(skb);
-    let VxlanConfig { proxy, rsc, l2miss, .. } = vxlan_mut(cx, dev).cfg;
+    let VxlanConfig { proxy, rsc, l2miss, collect_md, .. } = vxlan_mut(cx, dev).cfg;
+    if collect_md {
+        if !cx.skbs[skb].tun_info.as_ref().is_some_and(|info| info.is_tx) {
+            return cx.kfree_skb(skb, DropReason::NotSpecified);
+        }
+        vxlan_xmit_one(cx, skb, dev, None);
+        return Door::End;
+    }
     let (mut dest, protocol) = (cx.skbs.eth_hdr(skb).dest(), cx.skbs.eth_hdr(skb).h_proto.get());
     if proxy && protocol == ETH_P_ARP {
         return arp_reduce(cx, skb, dev);
@@ -327,14 +337,14 @@ pub fn vxlan_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let count = vxlan_mut(cx, dev).find(mac).map_or(0, |entry| entry.remotes.len());
     for at in 1..count {
         let clone = cx.skb_clone(skb);
-        vxlan_xmit_one(cx, clone, dev, (mac, at));
+        vxlan_xmit_one(cx, clone, dev, Some((mac, at)));
     }
-    vxlan_xmit_one(cx, skb, dev, (mac, 0));
+    vxlan_xmit_one(cx, skb, dev, Some((mac, 0)));
     Door::End
 }
 
-/// Sends a frame to a place of an entry, which is the one of a station and a number.
-fn vxlan_xmit_one(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) {
+/// Sends a frame to a place of an entry, which is the one of a station and a number; `None`: to where the packet says.
+fn vxlan_xmit_one(cx: &mut Cx, skb: SkbId, dev: DevId, entry: Option<(Mac, usize)>) {
     cx.within(Func::VxlanXmitOne, skb, |cx| {
         let door = match xmit_to(cx, skb, dev, entry) {
             Ok(door) => door,
@@ -351,53 +361,107 @@ fn vxlan_xmit_one(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) {
     });
 }
 
-/// # Errors
-///
-/// Why there is no way; `None`: the entry leads nowhere.
-fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: (Mac, usize)) -> Result<Door, Option<Errno>> {
-    let device = vxlan(cx.k, dev).ok_or(None)?;
-    let remote = device.find(entry.0).and_then(|found| found.remotes.get(entry.1)).ok_or(None)?;
-    let mut to = remote.to;
-    if to.ifindex == 0 {
-        let sock = device.sock.and_then(|sock| cx.k.sockets.get(sock));
-        to.ifindex = sock.map_or(0, |sock| sock.opts.bound_dev_if);
-    }
-    let VxlanConfig { tos, ttl, ttl_inherit, df, udp_csum, port_range, saddr, .. } = device.cfg;
-    if to.ip.is_unspecified() {
-        return Err(None);
-    }
+/// Where a frame goes, and what its outer headers say.
+struct Outer {
+    to: VxlanRdst,
+    saddr: Ipv4Addr,
+    tos: u8,
+    ttl: u8,
+    df: bool,
+    csum: bool,
+    cache: Cache,
+}
+
+/// Who keeps the last route to a place.
+enum Cache {
+    /// The place of an entry, which is the one of a station and a number.
+    Entry(Mac, usize),
+    /// What the packet carries.
+    Info(Arc<IpTunnelInfo>),
+}
+
+/// As the entry and the device say; `None`: nowhere.
+fn outer_of_entry(cx: &Cx, (skb, dev): (SkbId, DevId), (mac, at): (Mac, usize)) -> Option<Outer> {
+    let device = vxlan(cx.k, dev)?;
+    let to = device.find(mac)?.remotes.get(at)?.to;
+    let VxlanConfig { tos, ttl, ttl_inherit, df, udp_csum: csum, saddr, .. } = device.cfg;
     let ttl = match (ttl_inherit, ttl) {
         (true, _) => ip_tunnel_get_ttl(cx, skb),
         (false, 0) if to.ip.is_multicast() => 1,
         (false, own) => own,
     };
     let tos = if tos == 1 { ip_tunnel_get_dsfield(cx, skb) } else { tos };
+    let df = outer_df(cx, skb, df);
+    (!to.ip.is_unspecified()).then_some(Outer { to, saddr, tos, ttl, df, csum, cache: Cache::Entry(mac, at) })
+}
+
+/// As the packet says.
+fn outer_of_info(cx: &Cx, (skb, dev): (SkbId, DevId)) -> Option<Outer> {
+    let info = cx.skbs[skb].tun_info.clone()?;
+    let IpTunnelKey { src: saddr, dst, tun_flags, tos, ttl, tp_dst, .. } = info.key;
+    let port = if tp_dst == 0 { vxlan(cx.k, dev)?.cfg.dst_port } else { tp_dst };
+    Some(Outer {
+        to: VxlanRdst { ip: dst, port, vni: info.key.vni(), ifindex: 0 },
+        saddr,
+        tos,
+        ttl,
+        df: tun_flags & TUNNEL_DONT_FRAGMENT != 0,
+        csum: tun_flags & TUNNEL_CSUM != 0,
+        cache: Cache::Info(info),
+    })
+}
+
+/// # Errors
+///
+/// Why there is no way; `None`: the entry leads nowhere.
+fn xmit_to(cx: &mut Cx, skb: SkbId, dev: DevId, entry: Option<(Mac, usize)>) -> Result<Door, Option<Errno>> {
+    let outer = match entry {
+        Some(entry) => outer_of_entry(cx, (skb, dev), entry),
+        None => outer_of_info(cx, (skb, dev)),
+    };
+    let mut outer = outer.ok_or(None)?;
+    let device = vxlan(cx.k, dev).ok_or(None)?;
+    let port_range = device.cfg.port_range;
+    if outer.to.ifindex == 0 {
+        let sock = device.sock.and_then(|sock| cx.k.sockets.get(sock));
+        outer.to.ifindex = sock.map_or(0, |sock| sock.opts.bound_dev_if);
+    }
+    let to = outer.to;
     let source = udp_flow_src_port(cx, skb, port_range);
-    let flow = FlowOut { saddr, tos, sport: source, ..FlowOut::default() };
+    let flow = FlowOut { saddr: outer.saddr, tos: outer.tos, sport: source, ..FlowOut::default() };
     let (route, flow) =
-        cx.within(Func::VxlanGetRoute, skb, |cx| vxlan_get_route(cx, (skb, dev), flow, (entry, to)))?;
-    if let Some(door) = encap_bypass_if_local(cx, (skb, dev), &to, &route) {
+        cx.within(Func::VxlanGetRoute, skb, |cx| vxlan_get_route(cx, (skb, dev), flow, &outer))?;
+    let info = match &outer.cache {
+        Cache::Info(info) => Some(info),
+        Cache::Entry(..) => None,
+    };
+    if info.is_none()
+        && let Some(door) = encap_bypass_if_local(cx, (skb, dev), &to, &route)
+    {
         return Ok(door);
     }
     let mtu = dst_mtu(cx, &route);
     let is_port = cx.k.devs[dev].port.is_some();
     if skb_tunnel_check_pmtu(cx, skb, mtu, VXLAN_HEADROOM, is_port) {
+        if let Some(info) = info {
+            cx.skbs[skb].tun_info = Some(Arc::new(info.turned(flow.saddr)));
+        }
         return Ok(vxlan_encap_bypass(cx, skb, dev, dev, false));
     }
     let header = IpHeader {
         saddr: flow.saddr,
         daddr: to.ip,
         protocol: 0,
-        ttl,
-        tos: ip_tunnel_ecn_encap(cx, skb, tos),
-        dont_fragment: outer_df(cx, skb, df),
+        ttl: ttl_or_hoplimit(cx, vxlan(cx.k, dev).ok_or(None)?.net, &route, outer.ttl),
+        tos: ip_tunnel_ecn_encap(cx, skb, outer.tos),
+        dont_fragment: outer.df,
         ignore_df: false,
     };
     cx.note(|_| {
         Note::Tunnel(TunnelNote { kind: UdpTunnel::Vxlan, vni: Some(to.vni), to: to.ip, port: to.port })
     });
     vxlan_build_skb(cx, skb, to.vni);
-    udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, to.port), udp_csum);
+    udp_tunnel_xmit_skb(cx, (skb, dev), route, header, (source, to.port), outer.csum);
     Ok(Door::End)
 }
 
@@ -410,25 +474,40 @@ fn vxlan_get_route(
     cx: &mut Cx,
     (skb, dev): (SkbId, DevId),
     flow: FlowOut,
-    (entry, to): ((Mac, usize), VxlanRdst),
+    outer: &Outer,
 ) -> Result<(Rtable, FlowOut), Errno> {
-    let (mark, cpu) = (cx.skbs[skb].mark, cx.cpu);
+    let (mark, cpu, to) = (cx.skbs[skb].mark, cx.cpu, outer.to);
     let device = vxlan_mut(cx, dev);
-    let (net, dport) = (device.net, device.cfg.dst_port);
-    if mark != 0 || flow.tos != 0 {
-        return output_route(cx, (skb, dev), net, FlowOut { mark, dport, ..flow }, to);
+    let (net, own_port) = (device.net, device.cfg.dst_port);
+    let (by_tos, dport) = match outer.cache {
+        Cache::Entry(..) => (flow.tos != 0, own_port),
+        Cache::Info(_) => (false, to.port),
+    };
+    let flow = FlowOut { mark, dport, ..flow };
+    if mark != 0 || by_tos {
+        return output_route(cx, (skb, dev), net, flow, to);
     }
-    let mut kept = remote_mut(cx, dev, entry).and_then(|remote| remote.dst_cache.get(cpu));
+    let mut kept = match &outer.cache {
+        Cache::Entry(mac, at) => {
+            remote_mut(cx, dev, (*mac, *at)).and_then(|remote| remote.dst_cache.get(cpu))
+        }
+        Cache::Info(info) => info.dst_cache_get(cpu),
+    };
     let found = match ipv4_dst_check(cx.k, net, &mut kept) {
         Some(found) => found,
         None => {
-            let found = output_route(cx, (skb, dev), net, FlowOut { dport, ..flow }, to)?;
+            let found = output_route(cx, (skb, dev), net, flow, to)?;
             kept = keep(cx.k, net, found);
             found
         }
     };
-    if let Some(remote) = remote_mut(cx, dev, entry) {
-        remote.dst_cache.set(cpu, kept);
+    match &outer.cache {
+        Cache::Entry(mac, at) => {
+            if let Some(remote) = remote_mut(cx, dev, (*mac, *at)) {
+                remote.dst_cache.set(cpu, kept);
+            }
+        }
+        Cache::Info(info) => info.dst_cache_set(cpu, kept),
     }
     Ok(found)
 }
@@ -523,17 +602,23 @@ fn decapsulate(cx: &mut Cx, skb: SkbId) -> Option<DevId> {
     if vxh.vx_flags.get() & VXLAN_HF_VNI == 0 {
         return None;
     }
-    let port = cx.skbs.header::<UdpHdr>(skb, at)?.dest.get();
+    let udp = *cx.skbs.header::<UdpHdr>(skb, at)?;
+    let port = udp.dest.get();
     cx.call(Func::VxlanVsFindVni, skb);
     let below = &cx.k.devs[cx.skbs[skb].dev];
     let bound = below.l3mdev_fib_table.map_or(0, |_| below.ifindex);
     let socks = &vxlan_net(cx.k, net)?.socks;
     let shared = socks.get(&(port, bound)).or_else(|| socks.get(&(port, 0)))?;
-    let dev = shared.devs.get(&vxh.vni()).copied()?;
+    let collect_md = shared.collect_md;
+    // A device that takes all networks has the number 0.
+    let dev = shared.devs.get(&if collect_md { 0 } else { vxh.vni() }).copied()?;
     let outer = *ip_hdr(cx, skb)?;
     let crosses_netns = cx.k.devs[dev].netns != net;
     if !iptunnel_pull_header(cx, skb, UDP_HLEN + VXLAN_HLEN, ETH_P_TEB, crosses_netns) || !vxh.is_plain() {
         return None;
+    }
+    if collect_md {
+        cx.skbs[skb].tun_info = Some(udp_tun_rx_dst(&outer, &udp, TUNNEL_KEY, u64::from(vxh.vni())));
     }
     eth_type_trans(cx, skb, dev);
     let source = cx.skbs.eth_hdr(skb).source();

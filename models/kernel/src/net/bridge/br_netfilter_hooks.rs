@@ -284,7 +284,7 @@ fn fake_rtable(bridge: DevId) -> Rtable {
 pub fn br_drop_fake_rtable(cx: &mut Cx, skb: SkbId) {
     let pkt = &mut cx.skbs[skb];
     if pkt.dst.as_ref().is_some_and(|route| route.flags & DST_FAKE_RTABLE != 0) {
-        pkt.dst = None;
+        pkt.drop_dst();
     }
 }
 

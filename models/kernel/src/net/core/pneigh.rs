@@ -26,7 +26,7 @@ pub fn pneigh_enqueue(cx: &mut Cx, skb: SkbId) -> Door {
     }
     let delay = Nanos(cx.dice.below(parms.proxy_delay.0 / JIFFY) * JIFFY);
     let due = last_tick(cx.now) + delay;
-    cx.skbs[skb].dst = None;
+    cx.skbs[skb].drop_dst();
     cx.k.neigh.proxy_queue.push_back((skb, due));
     let armed = cx.k.neigh.proxy_timer;
     set_timer(cx, armed.map_or(due, |armed| armed.min(due)));

@@ -2,14 +2,18 @@
 //!
 //! Kernel: net/core/skbuff.c, net/core/dev.c
 
-use crate::Cx;
+use std::sync::Arc;
+
 use crate::door::{Door, Func};
 use crate::ids::SkbId;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::ip_tunnel::IpTunnelInfo;
+use crate::tables::route::Rtable;
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::Softirq;
 use crate::tables::vlan_tag::VlanProto;
 use crate::trace::Context;
+use crate::{Cx, Kernel};
 
 /// Consumes a packet later.
 pub fn consume_later(cx: &mut Cx, skb: SkbId) -> Door {
@@ -51,13 +55,29 @@ pub fn skb_vlan_untag(cx: &mut Cx, skb: SkbId) -> bool {
     taken
 }
 
+/// Gives a packet its route, with what the next hop tells a tunnel's device (`skb_dst_set`).
+#[inline]
+pub fn skb_dst_set(cx: &mut Cx, skb: SkbId, route: Rtable) {
+    let tun_info = lwt_tun_info(cx.k, &route);
+    let pkt = &mut cx.skbs[skb];
+    (pkt.dst, pkt.tun_info) = (Some(route), tun_info);
+}
+
+/// What a route's next hop tells a tunnel's device.
+#[inline]
+pub fn lwt_tun_info(kernel: &Kernel, route: &Rtable) -> Option<Arc<IpTunnelInfo>> {
+    let at = route.lwt_nexthop()?;
+    let fib = &kernel.netns[kernel.devs[route.dev].netns].ipv4.fib;
+    fib.infos.find(route.info?)?.nexthops.get(at)?.lwtstate.clone()
+}
+
 /// Forgets route and netfilter state of a packet that goes on as another's; between namespaces also the mark. The socket stays, so
 /// that what waits behind the device still counts for it.
 pub fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, crosses_netns: bool) {
     let pkt = &mut cx.skbs[skb];
     pkt.pkt_type = PacketType::Host;
     pkt.skb_iif = 0;
-    pkt.dst = None;
+    pkt.drop_dst();
     pkt.nf_trace = false;
     pkt.nf_bridge = None;
     pkt.ip.flags = 0;

@@ -3,6 +3,7 @@
 //! Kernel: net/ipv4/arp.c
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
@@ -23,6 +24,7 @@ use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::{InDevice, and_conf, max_conf, or_conf};
 use crate::tables::inet_conf::Conf;
+use crate::tables::ip_tunnel::IpTunnelInfo;
 use crate::tables::jiffies::last_tick;
 use crate::tables::neigh::UPDATE_F_OVERRIDE;
 use crate::tables::neigh_types::Nud;
@@ -134,7 +136,9 @@ fn arp_solicit(cx: &mut Cx, id: NeighId, skb: Option<SkbId>) -> Door {
             return Door::End;
         }
         let dest = unicast.then_some(ha);
-        arp_send(cx, ARPOP_REQUEST, dev, source, (target, None), dest, skb)
+        // A tunnel's device asks where the packet is to go.
+        let tun_info = skb.and_then(|skb| cx.skbs[skb].tun_info.clone());
+        arp_send(cx, ARPOP_REQUEST, dev, source, (target, None), dest, (skb, tun_info))
     })
 }
 
@@ -155,7 +159,7 @@ fn announced_source(cx: &mut Cx, dev: DevId, target: Ipv4Addr, skb: Option<SkbId
 }
 
 /// Creates and sends an ARP packet (`arp_send_dst`). `target`: IPv4 address and, in a reply, the link-layer address;
-/// `dest`: destination of the frame, broadcast if `None`.
+/// `dest`: destination of the frame, broadcast if `None`. It is caused by a packet; `tun_info` is for a tunnel's device.
 fn arp_send(
     cx: &mut Cx,
     op: u16,
@@ -163,7 +167,7 @@ fn arp_send(
     source: Ipv4Addr,
     target: (Ipv4Addr, Option<Mac>),
     dest: Option<Mac>,
-    cause: Option<SkbId>,
+    (cause, tun_info): (Option<SkbId>, Option<Arc<IpTunnelInfo>>),
 ) -> Door {
     if cx.k.devs[dev].flags & IFF_NOARP != 0 {
         return Door::End;
@@ -172,7 +176,9 @@ fn arp_send(
         let (our_addr, broadcast) = (cx.k.devs[dev].addr, cx.k.devs[dev].broadcast);
         let dest = dest.unwrap_or(broadcast);
         let packet = ArpHdr::new(op, (our_addr, source), (target.1.unwrap_or(Mac::ZERO), target.0));
-        Door::ArpXmit { skb: arp_create(cx, dev, &packet, (dest, our_addr)) }
+        let skb = arp_create(cx, dev, &packet, (dest, our_addr));
+        cx.skbs[skb].tun_info = tun_info;
+        Door::ArpXmit { skb }
     })
 }
 
@@ -198,7 +204,7 @@ pub fn arp_xmit(_cx: &mut Cx, skb: SkbId) -> Door {
 
 /// Tells everybody of an own address (`arp_send` with source and target the same), from outside a walk.
 pub fn arp_send_announcement(cx: &mut Cx, op: u16, dev: DevId, address: Ipv4Addr) {
-    let door = arp_send(cx, op, dev, address, (address, None), None, None);
+    let door = arp_send(cx, op, dev, address, (address, None), None, (None, None));
     cx.walk(door);
 }
 
@@ -258,6 +264,8 @@ fn process(cx: &mut Cx, skb: SkbId, was_delayed: bool) -> Door {
     let (Some(arp), Some(route_localnet)) = (parse(cx, skb), route_localnet) else {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     };
+    // The answer goes where the request came from.
+    let reply_dst = cx.skbs[skb].tun_info.as_ref().and_then(|info| info.metadata_reply());
     if arp.tip.is_multicast() || !route_localnet && arp.tip.is_loopback() {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
@@ -267,10 +275,10 @@ fn process(cx: &mut Cx, skb: SkbId, was_delayed: bool) -> Door {
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
     if arp.sip.is_unspecified() {
-        return duplicate_address_probe(cx, skb, dev, arp);
+        return duplicate_address_probe(cx, (skb, reply_dst), dev, arp);
     }
     if arp.op == ARPOP_REQUEST
-        && let Some(door) = answer(cx, skb, dev, arp, was_delayed)
+        && let Some(door) = answer(cx, (skb, reply_dst), dev, arp, was_delayed)
     {
         return door;
     }
@@ -279,19 +287,27 @@ fn process(cx: &mut Cx, skb: SkbId, was_delayed: bool) -> Door {
 }
 
 /// A duplicate address detection probe has source 0 (RFC 5227).
-fn duplicate_address_probe(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp) -> Door {
+fn duplicate_address_probe(
+    cx: &mut Cx,
+    (skb, reply_dst): (SkbId, Option<Arc<IpTunnelInfo>>),
+    dev: DevId,
+    arp: Arp,
+) -> Door {
     let ours = arp.op == ARPOP_REQUEST && addr_type(cx, dev, arp.tip, Some(skb)) == RouteType::Local;
     if ours && !arp_ignore(cx, dev, arp.sip, arp.tip) {
-        let door =
-            arp_send(cx, ARPOP_REPLY, dev, arp.tip, (arp.sip, Some(arp.sha)), Some(arp.sha), Some(skb));
-        cx.afterwards(Door::Consume { skb });
-        return door;
+        return reply_then_consume(cx, (skb, reply_dst), dev, arp, true);
     }
     cx.consume_skb(skb)
 }
 
 /// Replies to a request, if this host is to; otherwise the packet only updates neighbour entries.
-fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, was_delayed: bool) -> Option<Door> {
+fn answer(
+    cx: &mut Cx,
+    (skb, reply_dst): (SkbId, Option<Arc<IpTunnelInfo>>),
+    dev: DevId,
+    arp: Arp,
+    was_delayed: bool,
+) -> Option<Door> {
     ip_route_input_noref(cx, skb, arp.tip, arp.sip, 0, dev).ok()?;
     let route = cx.skbs[skb].dst?;
     if route.kind == RouteType::Local && !matches!(route.input, DstInput::Error(_)) {
@@ -299,7 +315,7 @@ fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, was_delayed: bool) -> O
             || with_conf(cx, dev, |inet, all| or_conf(inet, all, Conf::ArpFilter)) == Some(true)
                 && arp_filter(cx, dev, arp.sip, arp.tip);
         let reply = !silent && neigh_event_ns(cx, dev, arp.sip, arp.sha, skb).is_some();
-        return Some(reply_then_consume(cx, skb, dev, arp, reply));
+        return Some(reply_then_consume(cx, (skb, reply_dst), dev, arp, reply));
     }
     let forwards = with_conf(cx, dev, |inet, _| inet.conf.get(Conf::Forwarding) != 0) == Some(true);
     if !forwards || route.kind != RouteType::Unicast || !matches!(route.input, DstInput::Forward) {
@@ -313,15 +329,26 @@ fn answer(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, was_delayed: bool) -> O
         neigh_event_ns(cx, dev, arp.sip, arp.sha, skb);
         let delay = cx.k.inet.get(dev).map_or(Nanos::ZERO, |inet| inet.arp.proxy_delay);
         let at_once = was_delayed || delay == Nanos::ZERO || cx.skbs[skb].pkt_type == PacketType::Host;
-        if at_once { reply_then_consume(cx, skb, dev, arp, true) } else { Door::PneighEnqueue { skb } }
+        if at_once {
+            reply_then_consume(cx, (skb, reply_dst), dev, arp, true)
+        } else {
+            Door::PneighEnqueue { skb }
+        }
     })
 }
 
-fn reply_then_consume(cx: &mut Cx, skb: SkbId, dev: DevId, arp: Arp, reply: bool) -> Door {
+fn reply_then_consume(
+    cx: &mut Cx,
+    (skb, reply_dst): (SkbId, Option<Arc<IpTunnelInfo>>),
+    dev: DevId,
+    arp: Arp,
+    reply: bool,
+) -> Door {
     if !reply {
         return cx.consume_skb(skb);
     }
-    let door = arp_send(cx, ARPOP_REPLY, dev, arp.tip, (arp.sip, Some(arp.sha)), Some(arp.sha), Some(skb));
+    let (target, dest) = ((arp.sip, Some(arp.sha)), Some(arp.sha));
+    let door = arp_send(cx, ARPOP_REPLY, dev, arp.tip, target, dest, (Some(skb), reply_dst));
     cx.afterwards(Door::Consume { skb });
     door
 }

@@ -3,6 +3,7 @@
 //! Kernel: net/ipv4/fib_semantics.c
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use crate::ids::{DevId, NetnsId};
 use crate::net::core::neighbour::neigh_lookup;
@@ -12,6 +13,7 @@ use crate::tables::fib::{Fib, FibInfo, FibNh, Searched};
 use crate::tables::fib_trie::{FibResult, Flow};
 use crate::tables::inet::or_conf;
 use crate::tables::inet_conf::Conf;
+use crate::tables::ip_tunnel::IpTunnelInfo;
 use crate::tables::route_types::{
     NexthopMsg, RT_TABLE_MAIN, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK, RTNH_F_PERVASIVE, RouteMsg,
     RouteType, Scope,
@@ -115,6 +117,7 @@ fn nexthop(k: &Kernel, nh: &NexthopMsg, dev: DevId, gateway: Ipv4Addr, scope: Sc
         scope,
         ignore_linkdown: ignore,
         upper_bound: 0,
+        lwtstate: nh.encap.map(|key| Arc::new(IpTunnelInfo::to_send(key))),
     }
 }
 
@@ -231,12 +234,14 @@ pub fn fib_info_matches(info: &FibInfo, msg: &RouteMsg) -> bool {
 }
 
 fn nh_matches(nh: &FibNh, asked: &NexthopMsg) -> bool {
-    (asked.dev.is_none() || asked.dev == nh.dev) && asked.via.is_none_or(|via| nh.gateway == via)
+    (asked.dev.is_none() || asked.dev == nh.dev)
+        && asked.via.is_none_or(|via| nh.gateway == via)
+        && asked.encap.is_none_or(|key| nh.lwtstate.as_ref().is_some_and(|state| state.key == key))
 }
 
 impl NexthopMsg {
     fn is_any(&self) -> bool {
-        self.dev.is_none() && self.via.is_none()
+        self.dev.is_none() && self.via.is_none() && self.encap.is_none()
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Kernel: net/ipv4/ip_gre.c
 
+use std::sync::Arc;
+
 use glassnet_wire::Mac;
 use glassnet_wire::checksum::checksum;
 use glassnet_wire::eth::ETH_P_TEB;
@@ -14,10 +16,10 @@ use zerocopy::big_endian::U16;
 use super::icmp::{ICMP_PORT_UNREACH, IcmpError, icmp_send_then_drop};
 use super::ip_input::ip_hdr;
 use super::ip_tunnel::{
-    FEATURES, TunnelOptions, init_fb_tunnels, ip_tunnel, ip_tunnel_change_mtu, ip_tunnel_changelink,
-    ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_encap_setup, ip_tunnel_err, ip_tunnel_get_iflink,
-    ip_tunnel_lookup, ip_tunnel_mut, ip_tunnel_newlink, ip_tunnel_rcv, ip_tunnel_uninit, ip_tunnel_xmit,
-    make_fb_tunnel, set_gso,
+    FEATURES, TunnelOptions, init_fb_tunnels, ip_md_tunnel_xmit, ip_tunnel, ip_tunnel_change_mtu,
+    ip_tunnel_changelink, ip_tunnel_delete_net, ip_tunnel_dellink, ip_tunnel_encap_setup, ip_tunnel_err,
+    ip_tunnel_get_iflink, ip_tunnel_lookup, ip_tunnel_mut, ip_tunnel_newlink, ip_tunnel_rcv,
+    ip_tunnel_uninit, ip_tunnel_xmit, make_fb_tunnel, set_gso,
 };
 use super::ip_tunnel_core::{iptunnel_handle_offloads, iptunnel_pull_header};
 use crate::Cx;
@@ -30,12 +32,14 @@ use crate::net::ethernet::eth::ether_setup;
 use crate::netlink::{Errno, NlError};
 use crate::tables::arphrd::{Arphrd, ipv4_of_link};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::ip_tunnel::{IpTunnel, IpTunnelParm, TunnelKind};
+use crate::tables::ip_tunnel::{
+    IpTunnel, IpTunnelInfo, IpTunnelKey, IpTunnelParm, TUNNEL_CSUM, TUNNEL_KEY, TUNNEL_SEQ, TunnelKind,
+};
 use crate::tables::klog::LOG_INFO;
 use crate::tables::netdev::{AddrAssign, IFF_NOARP, NetDevice};
 use crate::tables::netdev_features::LLTX;
 
-/// The module. Not modelled: `external` devices, tunnels to a group, ERSPAN with its fallback device, MPLS inside.
+/// The module. Not modelled: `external` tunnels of packets, tunnels to a group, ERSPAN with its fallback device, MPLS inside.
 pub static MODULE: Module = Module {
     links: &[&LINK_OPS, &TAP_OPS],
     init: Some(ipgre_init),
@@ -132,6 +136,9 @@ fn ipgre_newlink(cx: &mut Cx, mut new: NewLink) -> Result<DevId, NlError> {
     let options: TunnelOptions = new.info.data().copied().unwrap_or_default();
     ignore_df(&options, false)?;
     let parms = options.parms;
+    if options.collect_md && !new.dev.arphrd.has_mac() {
+        return Err(NlError::not_modelled("gre external"));
+    }
     if new.dev.arphrd.has_mac() {
         new.dev.addr_assign = AddrAssign::Random;
     }
@@ -279,8 +286,35 @@ pub fn ipgre_xmit(cx: &mut Cx, skb: SkbId) -> Door {
 pub fn gre_tap_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     cx.xmit_succeeded(skb);
-    let parms = ip_tunnel_mut(cx, dev).parms;
-    gre_xmit(cx, skb, dev, parms, ETH_P_TEB)
+    if !ip_tunnel_mut(cx, dev).collect_md {
+        let parms = ip_tunnel_mut(cx, dev).parms;
+        return gre_xmit(cx, skb, dev, parms, ETH_P_TEB);
+    }
+    match cx.skbs[skb].tun_info.clone().filter(|info| info.is_tx) {
+        Some(info) => gre_fb_xmit(cx, skb, dev, &info),
+        None => not_sent(cx, skb, dev),
+    }
+}
+
+/// Puts the GRE header in front that the packet asks for, and sends.
+fn gre_fb_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, info: &IpTunnelInfo) -> Door {
+    iptunnel_handle_offloads(cx, skb);
+    let IpTunnelKey { tun_flags, tun_id, .. } = info.key;
+    let tunnel = ip_tunnel_mut(cx, dev);
+    let number = tunnel.o_seqno;
+    let seq = (tun_flags & TUNNEL_SEQ != 0).then_some(number);
+    tunnel.o_seqno = number.wrapping_add(u32::from(seq.is_some()));
+    let key = (tun_flags & TUNNEL_KEY != 0).then_some(tun_id as u32);
+    let has_csum = tun_flags & TUNNEL_CSUM != 0;
+    let header = Gre { protocol: ETH_P_TEB, has_csum, key, seq }.write();
+    cx.skbs.push(skb, header.len());
+    cx.skbs.data_mut(skb)[..header.len()].copy_from_slice(&header);
+    if has_csum {
+        gre_set_csum(cx.skbs.data_mut(skb));
+    }
+    cx.within(Func::IpMdTunnelXmit, skb, |cx| {
+        ip_md_tunnel_xmit(cx, (skb, dev), info, IPPROTO_GRE, header.len())
+    })
 }
 
 /// Takes a packet, or a frame, out of GRE; its sender is told if there is no tunnel for it.
@@ -301,11 +335,11 @@ fn kind_of(protocol: u16) -> TunnelKind {
 
 fn ipgre_rcv(cx: &mut Cx, skb: SkbId, gre: &Gre, len: usize) -> Option<Door> {
     let outer = *ip_hdr(cx, skb)?;
-    let (from, ends) = (cx.skbs[skb].dev, (outer.saddr.get(), outer.daddr.get()));
-    let mut dev = ip_tunnel_lookup(cx, kind_of(gre.protocol), from, ends, gre.key);
+    let (from, remote, local) = (cx.skbs[skb].dev, outer.saddr.get(), outer.daddr.get());
+    let mut dev = ip_tunnel_lookup(cx, kind_of(gre.protocol), from, (remote, local), gre.key);
     if dev.is_none() && gre.protocol == ETH_P_TEB {
         // A tunnel of packets takes frames too, as what it does not know.
-        dev = ip_tunnel_lookup(cx, TunnelKind::Ipgre, from, ends, gre.key);
+        dev = ip_tunnel_lookup(cx, TunnelKind::Ipgre, from, (remote, local), gre.key);
     }
     let dev = dev?;
     if !iptunnel_pull_header(cx, skb, len, gre.protocol, false) {
@@ -313,6 +347,20 @@ fn ipgre_rcv(cx: &mut Cx, skb: SkbId, gre: &Gre, len: usize) -> Option<Door> {
     }
     if !cx.k.devs[dev].arphrd.has_mac() {
         cx.skbs[skb].protocol = gre.protocol;
+    }
+    if ip_tunnel_mut(cx, dev).collect_md {
+        let flag = |is_set: bool, flag: u16| if is_set { flag } else { 0 };
+        let tun_flags = flag(gre.has_csum, TUNNEL_CSUM) | flag(gre.key.is_some(), TUNNEL_KEY);
+        let key = IpTunnelKey {
+            tun_id: u64::from(gre.key.unwrap_or(0)),
+            src: remote,
+            dst: local,
+            tun_flags,
+            tos: outer.tos,
+            ttl: outer.ttl,
+            ..IpTunnelKey::default()
+        };
+        cx.skbs[skb].tun_info = Some(Arc::new(IpTunnelInfo::received(key)));
     }
     Some(cx.within(Func::IpTunnelRcv, skb, |cx| ip_tunnel_rcv(cx, skb, dev, &outer, gre)))
 }

@@ -21,6 +21,7 @@ use crate::door::Door;
 use crate::ids::{NeighId, NetnsId, SkbId, SocketId};
 use crate::net::core::gso;
 use crate::net::core::neighbour::{neigh_confirm, neigh_hh_output, neigh_lookup};
+use crate::net::core::skbuff::skb_dst_set;
 use crate::net::core::sock::{skb_set_owner_w, sock_alloc_send_pskb};
 use crate::net::core::softirq::local_bh_enable;
 use crate::net::ethernet::eth::eth_type_trans;
@@ -68,7 +69,7 @@ pub struct IpHeader {
     pub daddr: Ipv4Addr,
     /// Protocol.
     pub protocol: u8,
-    /// TTL in hops, 0: the route's, or the namespace's default.
+    /// TTL in hops; of what is no tunnel's, 0: the route's, or the namespace's default.
     pub ttl: u8,
     /// TOS.
     pub tos: u8,
@@ -176,7 +177,8 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     }
     let needs_id = !header.dont_fragment || header.ignore_df;
     let id = if needs_id { ip_select_ident(cx, netns, 1) } else { 0 };
-    push_ip_header(cx, netns, skb, route, &header, id);
+    let header = IpHeader { ttl: ttl_or_hoplimit(cx, netns, &route, header.ttl), ..header };
+    push_ip_header(cx, skb, route, &header, id);
     let pkt = &mut cx.skbs[skb];
     pkt.ip.flags = if header.ignore_df { IGNORE_DF } else { 0 };
     if pkt.sk.is_some() {
@@ -184,26 +186,18 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     }
 }
 
-/// Pushes an IPv4 header with this identification, and routes the packet.
-pub(super) fn push_ip_header(
-    cx: &mut Cx,
-    netns: NetnsId,
-    skb: SkbId,
-    route: Rtable,
-    header: &IpHeader,
-    id: u16,
-) {
+/// Pushes an IPv4 header with this identification and TTL, and routes the packet.
+pub(super) fn push_ip_header(cx: &mut Cx, skb: SkbId, route: Rtable, header: &IpHeader, id: u16) {
     let payload = cx.skbs[skb].len();
     cx.skbs.push(skb, IPV4_HLEN);
     let at = cx.skbs[skb].data;
-    let ttl = if header.ttl == 0 { ip4_dst_hoplimit(cx, netns, &route) } else { header.ttl };
     let iph = Ipv4Hdr {
         version_ihl: 0x45,
         tos: header.tos,
         tot_len: U16::new((payload + IPV4_HLEN) as u16),
         id: U16::new(id),
         frag_off: U16::new(if header.dont_fragment { IP_DF } else { 0 }),
-        ttl,
+        ttl: header.ttl,
         protocol: header.protocol,
         check: U16::new(0),
         saddr: InAddr::new(header.saddr),
@@ -217,7 +211,7 @@ pub(super) fn push_ip_header(
     pkt.transport_header = at + IPV4_HLEN as u32;
     pkt.protocol = ETH_P_IP;
     pkt.dev = route.dev;
-    pkt.dst = Some(route);
+    skb_dst_set(cx, skb, route);
 }
 
 /// The queueing priority of a packet by its TOS (`ip_tos2prio`, net/ipv4/route.c): best effort, bulk, interactive, interactive
@@ -228,8 +222,11 @@ pub(super) fn rt_tos2priority(tos: u8) -> u32 {
     u32::from(PRIORITIES[usize::from(tos >> 3 & 3)])
 }
 
-/// The TTL of what this host sends by a route, hops.
-fn ip4_dst_hoplimit(cx: &Cx, netns: NetnsId, route: &Rtable) -> u8 {
+/// A TTL, or where it is 0 that of what this host sends by a route, hops (`ip4_dst_hoplimit`).
+pub fn ttl_or_hoplimit(cx: &Cx, netns: NetnsId, route: &Rtable, ttl: u8) -> u8 {
+    if ttl != 0 {
+        return ttl;
+    }
     match dst_metric(cx, route, RTAX_HOPLIMIT) {
         0 => cx.k.netns[netns].sysctls.get(&IP_DEFAULT_TTL) as u8,
         hops => hops as u8,

@@ -13,7 +13,7 @@ use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 use super::fou_core::{ip_encap_hlen, ip_tunnel_encap};
 use super::icmp::{ICMP_EXC_TTL, ICMP_FRAG_NEEDED, ICMP_HOST_UNREACH, IcmpError, icmp_send};
 use super::ip_input::ip_hdr;
-use super::ip_output::IpHeader;
+use super::ip_output::{IpHeader, ttl_or_hoplimit};
 use super::ip_tunnel_core::{
     ip_ecn_decapsulate, ip_tunnel_ecn_encap, ip_tunnel_get_df, ip_tunnel_get_dsfield, ip_tunnel_get_ttl,
     iptunnel_xmit,
@@ -34,7 +34,8 @@ use crate::netlink::{Errno, NlError};
 use crate::tables::arphrd::ipv4_link_address;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ip_tunnel::{
-    EncapType, IpTunnel, IpTunnelEncap, IpTunnelNet, IpTunnelNets, IpTunnelParm, TunnelKind,
+    EncapType, IpTunnel, IpTunnelEncap, IpTunnelInfo, IpTunnelNet, IpTunnelNets, IpTunnelParm,
+    TUNNEL_DONT_FRAGMENT, TunnelKind,
 };
 use crate::tables::jiffies::last_tick;
 use crate::tables::netdev::{IFF_POINTOPOINT, NameAssign, NetDevice};
@@ -70,6 +71,7 @@ impl IpTunnel {
             o_seqno: 0,
             err_count: 0,
             err_time: Nanos::ZERO,
+            collect_md: false,
         }
     }
 
@@ -122,6 +124,8 @@ pub struct TunnelOptions {
     pub encap: IpTunnelEncap,
     /// Outer packets may be fragmented even where that inside may not; `None`: it is not said.
     pub ignore_df: Option<bool>,
+    /// Packets say themselves where they go.
+    pub collect_md: bool,
 }
 
 /// Whether a tunnel with these ends and keys is meant.
@@ -167,7 +171,8 @@ pub(super) fn ip_tunnel_lookup(
             }
         }
     }
-    found.or_else(|| net.fb_tunnel_dev.filter(|dev| kernel.devs[*dev].is_up()))
+    let is_up = |dev: &DevId| kernel.devs[*dev].is_up();
+    found.or_else(|| net.collect_md_tun.filter(is_up)).or_else(|| net.fb_tunnel_dev.filter(is_up))
 }
 
 /// Packets with this key are a tunnel's (`ip_tunnel_key_match`).
@@ -252,19 +257,27 @@ fn check_encap(cx: &Cx, encap: &IpTunnelEncap) -> Result<(), NlError> {
 /// `EEXIST` if there is a tunnel with these ends; those of [`ip_tunnel_encap_setup`].
 pub(super) fn ip_tunnel_newlink(cx: &mut Cx, new: NewLink, options: TunnelOptions) -> Result<DevId, NlError> {
     let NewLink { mut dev, src_net, mtu, .. } = new;
-    let TunnelOptions { parms, fwmark, encap, ignore_df } = options;
+    let TunnelOptions { parms, fwmark, encap, ignore_df, collect_md } = options;
     check_encap(cx, &encap)?;
     let tunnel: &mut IpTunnel = dev.netdev_priv_mut().ok_or(Errno::EINVAL)?;
     (tunnel.net, tunnel.parms, tunnel.fwmark, tunnel.encap) = (src_net, parms, fwmark, encap);
-    tunnel.ignore_df = ignore_df.unwrap_or(false);
+    (tunnel.ignore_df, tunnel.collect_md) = (ignore_df.unwrap_or(false), collect_md);
     let (kind, t_hlen) = (tunnel.kind, tunnel.t_hlen());
-    if ip_tunnel_find(cx.k, src_net, kind, &parms).is_some() {
+    let other = match collect_md {
+        true => net(cx.k, src_net, kind).and_then(|net| net.collect_md_tun),
+        false => ip_tunnel_find(cx.k, src_net, kind, &parms),
+    };
+    if other.is_some() {
         return Err(Errno::EEXIST.into());
     }
     let dev = register(cx, dev)?;
     let own = ip_tunnel_bind_dev(cx, dev);
     cx.k.devs[dev].mtu = mtu.map_or(own, |asked| asked.clamp(MIN_MTU, IP_MAX_MTU - t_hlen));
-    net_mut(cx, src_net, kind).add(dev, parms.daddr);
+    let net = net_mut(cx, src_net, kind);
+    net.add(dev, parms.daddr);
+    if collect_md {
+        net.collect_md_tun = Some(dev);
+    }
     Ok(dev)
 }
 
@@ -361,6 +374,7 @@ pub(super) fn ip_tunnel_uninit(cx: &mut Cx, dev: DevId, event: NetdevEvent, kind
         let net = net_mut(cx, net, kind);
         net.del(dev, parms.daddr);
         net.fb_tunnel_dev = net.fb_tunnel_dev.filter(|fb| *fb != dev);
+        net.collect_md_tun = net.collect_md_tun.filter(|md| *md != dev);
     }
 }
 
@@ -540,7 +554,63 @@ pub(super) fn ip_tunnel_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, parms: IpTunne
         saddr: flow.saddr,
         daddr,
         protocol,
-        ttl: if parms.ttl == 0 { ip_tunnel_get_ttl(cx, skb) } else { parms.ttl },
+        ttl: ttl_or_hoplimit(
+            cx,
+            net,
+            &route,
+            if parms.ttl == 0 { ip_tunnel_get_ttl(cx, skb) } else { parms.ttl },
+        ),
+        tos: ip_tunnel_ecn_encap(cx, skb, tos),
+        dont_fragment: df,
+        ignore_df: false,
+    };
+    let xnet = net != cx.k.devs[dev].netns;
+    iptunnel_xmit(cx, skb, dev, route, header, xnet);
+    Door::End
+}
+
+/// Sends a packet, with `hlen` bytes in front of it, to where it says, with an outer header of this protocol (`ip_md_tunnel_xmit`).
+pub(super) fn ip_md_tunnel_xmit(
+    cx: &mut Cx,
+    (skb, dev): (SkbId, DevId),
+    info: &IpTunnelInfo,
+    protocol: u8,
+    hlen: usize,
+) -> Door {
+    cx.skbs[skb].ip = IpCb::default();
+    let (net, cpu, mark, key) = (ip_tunnel_mut(cx, dev).net, cx.cpu, cx.skbs[skb].mark, info.key);
+    let is_ip = cx.skbs[skb].protocol == ETH_P_IP;
+    let tos = if key.tos == 1 && is_ip { ip_tunnel_get_dsfield(cx, skb) } else { key.tos };
+    let flow = FlowOut { daddr: key.dst, saddr: key.src, tos, mark, proto: protocol, ..FlowOut::default() };
+    let mut kept = if mark == 0 { info.dst_cache_get(cpu) } else { None };
+    let found = match ipv4_dst_check(cx.k, net, &mut kept) {
+        Some(found) => Ok(found),
+        None => {
+            ip_route_output_flow(cx, net, flow, Some(skb)).inspect(|found| kept = keep(cx.k, net, *found))
+        }
+    };
+    let Ok((route, flow)) = found else {
+        cx.k.devs[dev].stats.tx_carrier_errors += 1;
+        return tx_error(cx, skb, dev);
+    };
+    if mark == 0 {
+        info.dst_cache_set(cpu, kept);
+    }
+    if route.dev == dev {
+        cx.k.devs[dev].stats.collisions += 1;
+        return tx_error(cx, skb, dev);
+    }
+    let df = key.tun_flags & TUNNEL_DONT_FRAGMENT != 0;
+    let frame = if cx.k.devs[dev].arphrd.has_mac() { ETH_HLEN } else { 0 };
+    if tnl_update_pmtu(cx, skb, &route, df, (IPV4_HLEN + hlen + frame) as u32) {
+        return tx_error(cx, skb, dev);
+    }
+    let ttl = if key.ttl == 0 { ip_tunnel_get_ttl(cx, skb) } else { key.ttl };
+    let header = IpHeader {
+        saddr: flow.saddr,
+        daddr: key.dst,
+        protocol,
+        ttl: ttl_or_hoplimit(cx, net, &route, ttl),
         tos: ip_tunnel_ecn_encap(cx, skb, tos),
         dont_fragment: df,
         ignore_df: false,

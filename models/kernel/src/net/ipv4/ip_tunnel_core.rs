@@ -145,7 +145,7 @@ pub fn iptunnel_xmit(cx: &mut Cx, skb: SkbId, tunnel: DevId, route: Rtable, head
         let len = (cx.skbs[skb].tail - cx.skbs[skb].inner_network_header) as u64;
         let id = ip_select_ident(cx, netns, cx.skbs[skb].gso_segs.max(1));
         let dont_fragment = header.dont_fragment && !route.mtu_locked;
-        push_ip_header(cx, netns, skb, route, &IpHeader { dont_fragment, ..header }, id);
+        push_ip_header(cx, skb, route, &IpHeader { dont_fragment, ..header }, id);
         let sent = cx.xmit_and_wait(skb, Door::IpLocalOut { skb });
         // It may have deleted the device.
         let Some(netdev) = cx.k.devs.get_mut(tunnel) else { return };

@@ -18,6 +18,7 @@ use super::route_errors::ip_do_redirect;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::core::skbuff::skb_dst_set;
 use crate::net::core::sock::{hears_of_full_devices, queue_or_drop, skb_set_owner_w, sock_alloc_send_pskb};
 use crate::netlink::Errno;
 use crate::tables::route::{RTCF_BROADCAST, Rtable};
@@ -146,7 +147,7 @@ fn send_with_header(
     pkt.transport_header = pkt.data + header_len as u32;
     pkt.protocol = glassnet_wire::eth::ETH_P_IP;
     pkt.dev = route.dev;
-    pkt.dst = Some(*route);
+    skb_dst_set(cx, skb, *route);
     cx.skbs[skb].ip.flags |= IPSKB_SENT;
     Ok(Door::IpLocalOutHook { skb })
 }

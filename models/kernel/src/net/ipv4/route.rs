@@ -13,6 +13,7 @@ use super::ip_input::ip_hdr;
 use super::route_multipath::{input_hash, output_hash};
 use crate::door::Func;
 use crate::ids::{DevId, NetnsId, SkbId};
+use crate::net::core::skbuff::skb_dst_set;
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::fib_trie::{FibResult, Flow};
@@ -85,11 +86,13 @@ pub fn ip_route_input_noref(
         let netns = cx.k.devs[dev].netns;
         let mut key = InputKey { daddr, saddr, tos: tos & IPTOS_RT_MASK, dev, netns, skb, several: false };
         if daddr.is_multicast() {
-            cx.skbs[skb].dst = Some(ip_route_input_mc(cx, &key)?);
+            let route = ip_route_input_mc(cx, &key)?;
+            skb_dst_set(cx, skb, route);
             return Ok(());
         }
         if cx.observed || cx.skbs[skb].protocol != ETH_P_IP {
-            cx.skbs[skb].dst = Some(ip_route_input_slow(cx, &mut key)?);
+            let route = ip_route_input_slow(cx, &mut key)?;
+            skb_dst_set(cx, skb, route);
             return Ok(());
         }
         let memo_key = RouteKey { daddr, saddr, dev: dev.0, mark: cx.skbs[skb].mark, tos: key.tos };
@@ -106,7 +109,7 @@ pub fn ip_route_input_noref(
         if lasts && ipv4.exceptions.is_empty() && !key.several {
             ipv4.memo.put(memo_key, generation, route, cost);
         }
-        cx.skbs[skb].dst = Some(route);
+        skb_dst_set(cx, skb, route);
         Ok(())
     })
 }
@@ -120,8 +123,9 @@ fn remembered(cx: &mut Cx, skb: SkbId, netns: NetnsId, key: &RouteKey) -> bool {
         let next_hop = if !route.gateway.is_unspecified() { route.gateway } else { key.daddr };
         route.neigh = cx.k.neigh.lookup(route.dev, next_hop);
     }
+    let route = *route;
     cx.now.0 += u64::from(cost);
-    cx.skbs[skb].dst = Some(*route);
+    skb_dst_set(cx, skb, route);
     true
 }
 
@@ -241,12 +245,12 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
     } else {
         found.nh_sel
     };
-    let nh = info.nexthops[usize::from(select)];
+    let nh = &info.nexthops[usize::from(select)];
     let out = nh.dev.ok_or(Martian::Address)?;
     let mut mtu = info.metrics.mtu();
     let mut mtu_locked = info.metrics.mtu_locked();
     let mut gateway = if nh.scope == Scope::LINK { nh.gateway } else { Ipv4Addr::UNSPECIFIED };
-    let mut flags = 0;
+    let (mut flags, has_lwtstate) = (0, nh.lwtstate.is_some());
     if let Some(exception) = ipv4.exceptions.find(out, key.daddr, cx.now) {
         if !exception.gateway.is_unspecified() {
             gateway = exception.gateway;
@@ -262,7 +266,7 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
     if out == key.dev {
         flags |= same_device(cx, key, direct, gateway)?;
     }
-    Ok(Rtable {
+    let mut route = Rtable {
         dev: out,
         gateway,
         flags,
@@ -273,7 +277,11 @@ fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<R
         mtu_locked,
         mc_output: false,
         neigh: None,
-    })
+    };
+    if has_lwtstate {
+        route.set_lwt_nexthop(select);
+    }
+    Ok(route)
 }
 
 /// A packet that would leave where it came in: its sender may deserve a redirect.
@@ -614,6 +622,9 @@ fn finish_output(
         let info = cx.k.netns[netns].ipv4.fib.infos.get(found.info);
         if let Some(nh) = info.nexthops.get(usize::from(found.nh_sel)) {
             route.gateway = if nh.scope == Scope::LINK { nh.gateway } else { Ipv4Addr::UNSPECIFIED };
+            if nh.lwtstate.is_some() {
+                route.set_lwt_nexthop(found.nh_sel);
+            }
         }
         route.mtu = info.metrics.mtu();
         route.mtu_locked = info.metrics.mtu_locked();

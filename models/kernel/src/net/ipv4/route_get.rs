@@ -11,6 +11,7 @@ use super::fib_rules::fib_lookup;
 use super::route::{Martian, dst_metric, ip_route_input_noref, ip_route_output_key};
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId};
+use crate::net::core::skbuff::lwt_tun_info;
 use crate::netlink::{Errno, NlError};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::fib_trie::{FibRow, Flow};
@@ -76,6 +77,7 @@ fn answer(cx: &mut Cx, netns: NetnsId, query: &RouteQuery) -> Result<RouteAnswer
         tos: found.map_or(0, |found| found.tos),
         scope: Scope::UNIVERSE,
         prefsrc: (query.iif.is_none() && !flow.saddr.is_unspecified()).then_some(flow.saddr),
+        encap: lwt_tun_info(cx.k, &route).map(|info| info.key),
         oif: Some(route.dev),
         via: (!route.gateway.is_unspecified()).then_some(route.gateway),
         iif: query.iif,

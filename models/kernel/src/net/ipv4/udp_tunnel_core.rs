@@ -3,8 +3,9 @@
 //! Kernel: net/ipv4/udp_tunnel_core.c
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use glassnet_wire::ipv4::IPPROTO_UDP;
+use glassnet_wire::ipv4::{IPPROTO_UDP, Ipv4Hdr};
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr, udp_set_csum};
 use zerocopy::big_endian::U16;
 
@@ -19,6 +20,7 @@ use crate::net::core::flow_dissector::skb_get_hash;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::LOCAL_PORT_RANGE;
+use crate::tables::ip_tunnel::{IpTunnelInfo, IpTunnelKey, TUNNEL_CSUM};
 use crate::tables::route::Rtable;
 use crate::tables::socket::SockKind;
 
@@ -110,6 +112,21 @@ pub fn udp_tunnel_received(cx: &mut Cx, skb: SkbId, dev: Option<DevId>) -> Door 
     let len = cx.skbs[skb].len();
     cx.k.devs[dev].stats.count_rx(len, false);
     Door::GroCellsReceive { skb }
+}
+
+/// What the outer headers of a datagram say, with the number of its network (`udp_tun_rx_dst`).
+pub fn udp_tun_rx_dst(iph: &Ipv4Hdr, udp: &UdpHdr, tun_flags: u16, tun_id: u64) -> Arc<IpTunnelInfo> {
+    let csum = if udp.check.get() == 0 { 0 } else { TUNNEL_CSUM };
+    Arc::new(IpTunnelInfo::received(IpTunnelKey {
+        tun_id,
+        src: iph.saddr.get(),
+        dst: iph.daddr.get(),
+        tun_flags: tun_flags | csum,
+        tos: iph.tos,
+        ttl: iph.ttl,
+        tp_src: udp.source.get(),
+        tp_dst: udp.dest.get(),
+    }))
 }
 
 /// Puts a UDP header in front and sends the packet; `csum`: with a checksum.

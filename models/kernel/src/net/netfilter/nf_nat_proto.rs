@@ -230,7 +230,7 @@ pub fn nf_nat_ipv4_pre_routing(cx: &mut Cx, skb: SkbId, state: &HookState, _: u3
         let before = daddr(cx, skb);
         let verdict = nf_nat_ipv4_fn(cx, skb, state);
         if matches!(verdict, Verdict::Accept) && daddr(cx, skb) != before {
-            cx.skbs[skb].dst = None;
+            cx.skbs[skb].drop_dst();
         }
         verdict
     })

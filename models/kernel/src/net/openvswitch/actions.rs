@@ -1,7 +1,7 @@
 //! What a flow does with a packet.
 //!
 //! Kernel: net/openvswitch/actions.c
-//! Not modelled: recirculation, connection tracking, meters, sampling, MPLS, NSH, checks of lengths, tunnels.
+//! Not modelled: recirculation, connection tracking, meters, sampling, MPLS, NSH, checks of lengths.
 
 use std::net::Ipv4Addr;
 
@@ -47,6 +47,10 @@ fn do_execute_actions(cx: &mut Cx, skb: SkbId, dp: DpId, actions: &[FlowAction],
             FlowAction::Userspace => _ = ovs_dp_upcall(cx, skb, dp, key, UpcallCmd::Action),
             FlowAction::PopVlan => pop_vlan(cx, skb),
             FlowAction::PushVlan(tpid, tci) => push_vlan(cx, skb, *tpid, *tci),
+            FlowAction::SetTunnel(info) => {
+                cx.skbs[skb].drop_dst();
+                cx.skbs[skb].tun_info = Some(info.clone());
+            }
             FlowAction::Set { key, mask } => set(cx, skb, key, mask),
         }
     }

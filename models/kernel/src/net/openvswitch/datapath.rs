@@ -259,7 +259,9 @@ pub fn ovs_packet_cmd_execute(cx: &mut Cx, dp: DpId, upcall: &Upcall, actions: &
         let protocol = cx.skbs.eth_hdr(skb).h_proto.get();
         cx.skbs[skb].protocol = protocol;
         match ovs_flow_key_extract(cx, skb, in_port) {
-            Some(key) => {
+            Some(mut key) => {
+                // The daemon says through what tunnel the packet came (`OVS_PACKET_ATTR_KEY`).
+                key.set_tunnel(&upcall.key.tunnel());
                 cx.skbs[skb].hash = upcall.hash;
                 ovs_execute_actions(cx, skb, dp, actions, &key);
             }

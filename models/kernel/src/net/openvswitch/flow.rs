@@ -36,6 +36,9 @@ pub(super) fn ovs_flow_key_extract(cx: &mut Cx, skb: SkbId, in_port: u32) -> Opt
     cx.within(Func::OvsFlowKeyExtract, skb, |cx| {
         let mut key = SwFlowKey::default();
         key[KeyField::InPort] = u64::from(in_port);
+        if let Some(info) = &cx.skbs[skb].tun_info {
+            key.set_tunnel(&info.key);
+        }
         key_extract(cx, skb, &mut key).map(|()| key)
     })
 }

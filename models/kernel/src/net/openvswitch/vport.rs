@@ -1,7 +1,7 @@
 //! Ports of a datapath.
 //!
 //! Kernel: net/openvswitch/vport.c
-//! Not modelled: ports that are tunnels.
+//! Not modelled: ports that the datapath itself makes tunnels of, which no daemon asks for any more.
 
 use glassnet_wire::eth::ETH_HLEN;
 

@@ -100,7 +100,7 @@ pub fn internal_dev_recv(cx: &mut Cx, skb: SkbId) -> Door {
         cx.k.devs[dev].stats.rx_dropped += 1;
         return cx.kfree_skb(skb, DropReason::NotSpecified);
     }
-    cx.skbs[skb].dst = None;
+    cx.skbs[skb].drop_dst();
     cx.nf_reset_ct(skb);
     cx.skbs[skb].pkt_type = PacketType::Host;
     eth_type_trans(cx, skb, dev);

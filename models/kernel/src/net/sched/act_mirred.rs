@@ -119,7 +119,7 @@ fn mirred_forward(cx: &mut Cx, skb: SkbId, own: SkbId, dev: DevId, parm: Mirred)
     let pkt = &mut cx.skbs[own];
     pkt.ip.flags &= !(IPSKB_SENT | XMIT_AWAITED);
     if parm.ingress && !at_ingress {
-        pkt.dst = None;
+        pkt.drop_dst();
     }
     if at_ingress != expects_nh {
         pkt.data = if expects_nh { pkt.network_header } else { pkt.mac_header };

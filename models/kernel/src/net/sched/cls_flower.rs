@@ -1,6 +1,6 @@
 //! `flower`: compares fields of headers, as the flow dissector finds them.
 //!
-//! Kernel: net/sched/cls_flower.c, net/core/flow_dissector.c. Not modelled: IPv6, MPLS, headers of tunnels, connection tracking,
+//! Kernel: net/sched/cls_flower.c, net/core/flow_dissector.c. Not modelled: IPv6, MPLS, options and source ports of tunnels, connection tracking,
 //! inner VLAN tags, templates of chains.
 
 use std::ops::RangeInclusive;
@@ -10,6 +10,7 @@ use crate::filter::{FilterData, Matched, TcfProto, TcfProtoOps, filter_data};
 use crate::ids::SkbId;
 use crate::module::Module;
 use crate::netlink::{Errno, NlError};
+use crate::tables::ip_tunnel::IpTunnelKey;
 use crate::tables::skb::SkbPool;
 use crate::tables::vlan_tag::VlanProto;
 use glassnet_wire::arp::ArpHdr;
@@ -88,6 +89,18 @@ pub enum FlowField {
     ArpSha,
     /// The other's.
     ArpTha,
+    /// Destination of the headers of the tunnel that it came through.
+    EncDstIp,
+    /// Their source.
+    EncSrcIp,
+    /// The number of the tunnel's network.
+    EncKeyId,
+    /// Destination's port in the headers of the tunnel.
+    EncDstPort,
+    /// Type of service there.
+    EncIpTos,
+    /// Time to live there.
+    EncIpTtl,
 }
 
 /// A field that is compared.
@@ -203,6 +216,7 @@ struct Flow<'a> {
     arp: Option<&'a ArpHdr>,
     /// The payload of IPv4; empty in fragments behind the first.
     transport: &'a [u8],
+    tunnel: IpTunnelKey,
 }
 
 impl<'a> Flow<'a> {
@@ -216,6 +230,7 @@ impl<'a> Flow<'a> {
             ip: None,
             arp: None,
             transport: &[],
+            tunnel: pkt.tun_info.as_ref().map_or_else(IpTunnelKey::default, |info| info.key),
         };
         let mut at = pkt.network_header;
         while VlanProto::of(flow.eth_type).is_some()
@@ -282,6 +297,12 @@ impl<'a> Flow<'a> {
             FlowField::ArpOp => of_arp(|arp| u64::from(arp.ar_op.get() & 0xff)),
             FlowField::ArpSha => self.arp.map_or(0, |arp| mac(arp.ar_sha)),
             FlowField::ArpTha => self.arp.map_or(0, |arp| mac(arp.ar_tha)),
+            FlowField::EncDstIp => u64::from(self.tunnel.dst.to_bits()),
+            FlowField::EncSrcIp => u64::from(self.tunnel.src.to_bits()),
+            FlowField::EncKeyId => self.tunnel.tun_id & 0xffff_ffff,
+            FlowField::EncDstPort => u64::from(self.tunnel.tp_dst),
+            FlowField::EncIpTos => u64::from(self.tunnel.tos),
+            FlowField::EncIpTtl => u64::from(self.tunnel.ttl),
         }
     }
 }

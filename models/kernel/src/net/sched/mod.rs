@@ -5,6 +5,7 @@ pub mod act_gact;
 pub mod act_mirred;
 pub mod act_police;
 pub mod act_skbedit;
+pub mod act_tunnel_key;
 pub mod act_vlan;
 pub mod cls_api;
 pub mod cls_flower;

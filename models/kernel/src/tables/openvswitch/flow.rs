@@ -2,16 +2,35 @@
 //!
 //! Kernel: net/openvswitch/flow.h
 
+use std::net::Ipv4Addr;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
 use glassnet_sim::Nanos;
+
+use crate::tables::ip_tunnel::{IpTunnelInfo, IpTunnelKey};
 
 /// A field of [`SwFlowKey`]. The order is that of `ovs-vswitchd`'s lookups: where a packet comes from, link layer, network layer,
 /// transport layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]
 pub enum KeyField {
+    /// The number of the tunnel's network that the packet came through; 0 with all of the tunnel: it came through none.
+    TunId,
+    /// Source of the tunnel's outer header.
+    TunSrc,
+    /// Destination of the outer header.
+    TunDst,
+    /// Type of service of the outer header.
+    TunTos,
+    /// Time to live of the outer header.
+    TunTtl,
+    /// `TUNNEL_*` of the outer header.
+    TunFlags,
+    /// Source port of the outer header.
+    TunTpSrc,
+    /// Destination port of the outer header.
+    TunTpDst,
     /// The port that the packet came in by.
     InPort,
     /// Source of the frame.
@@ -61,6 +80,14 @@ pub const FRAG_LATER: u64 = 2;
 impl KeyField {
     /// All, in order.
     pub const ALL: [KeyField; KEY_FIELDS] = [
+        KeyField::TunId,
+        KeyField::TunSrc,
+        KeyField::TunDst,
+        KeyField::TunTos,
+        KeyField::TunTtl,
+        KeyField::TunFlags,
+        KeyField::TunTpSrc,
+        KeyField::TunTpDst,
         KeyField::InPort,
         KeyField::EthSrc,
         KeyField::EthDst,
@@ -82,10 +109,23 @@ impl KeyField {
     /// All bits of the field.
     pub const fn full(self) -> u64 {
         match self {
-            KeyField::InPort | KeyField::Ipv4Src | KeyField::Ipv4Dst => 0xffff_ffff,
+            KeyField::TunId => u64::MAX,
+            KeyField::InPort
+            | KeyField::Ipv4Src
+            | KeyField::Ipv4Dst
+            | KeyField::TunSrc
+            | KeyField::TunDst => 0xffff_ffff,
             KeyField::EthSrc | KeyField::EthDst | KeyField::ArpSha | KeyField::ArpTha => 0xffff_ffff_ffff,
-            KeyField::VlanTci | KeyField::EthType | KeyField::TpSrc | KeyField::TpDst => 0xffff,
-            KeyField::IpTos | KeyField::IpTtl | KeyField::IpProto => 0xff,
+            KeyField::VlanTci
+            | KeyField::EthType
+            | KeyField::TpSrc
+            | KeyField::TpDst
+            | KeyField::TunFlags
+            | KeyField::TunTpSrc
+            | KeyField::TunTpDst => 0xffff,
+            KeyField::IpTos | KeyField::IpTtl | KeyField::IpProto | KeyField::TunTos | KeyField::TunTtl => {
+                0xff
+            }
             KeyField::IpFrag => 0x3,
             KeyField::TcpFlags => 0xfff,
         }
@@ -129,6 +169,33 @@ impl SwFlowKey {
         self[KeyField::EthType] == 0x0800
     }
 
+    /// What the outer headers of its tunnel say (`ipv4_tun_key`).
+    pub fn tunnel(&self) -> IpTunnelKey {
+        let address = |field: KeyField| Ipv4Addr::from(self[field] as u32);
+        IpTunnelKey {
+            tun_id: self[KeyField::TunId],
+            src: address(KeyField::TunSrc),
+            dst: address(KeyField::TunDst),
+            tun_flags: self[KeyField::TunFlags] as u16,
+            tos: self[KeyField::TunTos] as u8,
+            ttl: self[KeyField::TunTtl] as u8,
+            tp_src: self[KeyField::TunTpSrc] as u16,
+            tp_dst: self[KeyField::TunTpDst] as u16,
+        }
+    }
+
+    /// It came through a tunnel whose outer headers say this.
+    pub fn set_tunnel(&mut self, key: &IpTunnelKey) {
+        self[KeyField::TunId] = key.tun_id;
+        self[KeyField::TunSrc] = u64::from(key.src.to_bits());
+        self[KeyField::TunDst] = u64::from(key.dst.to_bits());
+        self[KeyField::TunFlags] = u64::from(key.tun_flags);
+        self[KeyField::TunTos] = u64::from(key.tos);
+        self[KeyField::TunTtl] = u64::from(key.ttl);
+        self[KeyField::TunTpSrc] = u64::from(key.tp_src);
+        self[KeyField::TunTpDst] = u64::from(key.tp_dst);
+    }
+
     /// It is ARP.
     pub fn is_arp(&self) -> bool {
         self[KeyField::EthType] == 0x0806
@@ -146,6 +213,8 @@ pub enum FlowAction {
     PopVlan,
     /// Gives it a VLAN tag: Ethertype, and priority and VLAN.
     PushVlan(u16, u16),
+    /// Tells the tunnel's device that it is sent to next what to write into the outer headers (`OVS_KEY_ATTR_TUNNEL_INFO`).
+    SetTunnel(Arc<IpTunnelInfo>),
     /// Writes fields, as far as the mask says (`OVS_ACTION_ATTR_SET_MASKED`).
     Set {
         /// The values.

@@ -72,9 +72,7 @@ fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
     if external && outer.id.is_some() {
         return Err(Stop::failed("geneve: both 'external' and vni cannot be specified\n"));
     }
-    if external {
-        return Err(Stop::not_modelled("link … type geneve external"));
-    }
+    options.collect_md = external;
     let Outer { id, ttl, ttl_inherit, tos, df, port } = outer;
     Ok(GeneveOptions { id, ttl, ttl_inherit, tos, df, port, ..options }.into())
 }
@@ -82,6 +80,9 @@ fn parse(_: &Ip, args: &mut Args) -> Done<LinkInfo> {
 /// What the tool checks at the end: a change names the network too.
 fn check(_: &mut Ip, info: &LinkInfo, is_new: bool) -> Done {
     let Some(options) = info.data::<GeneveOptions>() else { return Ok(()) };
+    if options.collect_md {
+        return Ok(());
+    }
     if options.id.is_none() {
         return Err(Stop::failed("geneve: missing virtual network identifier\n"));
     }
@@ -94,6 +95,9 @@ fn check(_: &mut Ip, info: &LinkInfo, is_new: bool) -> Done {
 fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     let Some(device) = geneve(view.kernel, dev.id) else { return };
     let cfg = &device.cfg;
+    if cfg.collect_md {
+        out.any("external", true, "external ");
+    }
     out.any("id", cfg.vni, format_args!("id {} ", cfg.vni));
     if !cfg.remote.is_unspecified() {
         out.any("remote", cfg.remote.to_string(), format_args!("remote {} ", cfg.remote));
@@ -102,6 +106,8 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     print_tos(out, cfg.tos);
     print_df(out, cfg.df);
     out.any("port", cfg.port, format_args!("dstport {} ", cfg.port));
-    out.any("udp_csum", cfg.udp_csum, if cfg.udp_csum { "udpcsum " } else { "noudpcsum " });
+    if !cfg.collect_md {
+        out.any("udp_csum", cfg.udp_csum, if cfg.udp_csum { "udpcsum " } else { "noudpcsum " });
+    }
     out.any("udp_zero_csum6_rx", true, "udp6zerocsumrx ");
 }

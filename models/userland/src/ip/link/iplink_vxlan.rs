@@ -97,8 +97,8 @@ fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
     if parsed.vnifilter && !parsed.metadata {
         return Err(Stop::failed("vxlan: vnifilter is valid only when 'external' is set\n"));
     }
-    if parsed.metadata {
-        return Err(Stop::not_modelled("link … type vxlan external"));
+    if parsed.vnifilter {
+        return Err(Stop::not_modelled("link … type vxlan vnifilter"));
     }
     let Outer { id, ttl, ttl_inherit, tos, df, port } = parsed.outer;
     Ok(VxlanOptions { id, ttl, ttl_inherit, tos, df, port, ..parsed.options }.into())
@@ -107,7 +107,7 @@ fn parse(ip: &Ip, args: &mut Args) -> Done<LinkInfo> {
 /// What the tool checks at the end: a new device must have a number.
 fn check(ip: &mut Ip, info: &LinkInfo, is_new: bool) -> Done {
     let Some(options) = info.data::<VxlanOptions>() else { return Ok(()) };
-    if options.id.is_none() && is_new {
+    if options.id.is_none() && is_new && options.collect_md != Some(true) {
         return Err(Stop::failed("vxlan: missing virtual network identifier\n"));
     }
     if options.group.is_some_and(|group| group.is_multicast()) && options.link.is_none() {
@@ -197,7 +197,14 @@ fn flag(parsed: &mut Parsed, option: &'static str, word: &str) -> Done<bool> {
     match name {
         "learning" => options.learning = Some(on),
         "udpcsum" => options.udp_csum = Some(on),
-        "external" => parsed.metadata = on,
+        "external" => {
+            parsed.metadata = on;
+            options.collect_md = Some(on);
+            if on {
+                // Unless it is asked for later, such a device does not learn.
+                options.learning = Some(false);
+            }
+        }
         "vnifilter" => parsed.vnifilter = on,
         _ if on && !matches!(name, "proxy" | "rsc" | "l2miss" | "l3miss") => return Ok(false),
         _ => options.flags.push((name, on)),
@@ -208,6 +215,9 @@ fn flag(parsed: &mut Parsed, option: &'static str, word: &str) -> Done<bool> {
 fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     let Some(device) = vxlan(view.kernel, dev.id) else { return };
     let cfg = &device.cfg;
+    if cfg.collect_md {
+        out.any("external", true, "external ");
+    }
     out.any("id", cfg.vni, format_args!("id {} ", cfg.vni));
     if !cfg.remote_ip.is_unspecified() {
         let key = if cfg.remote_ip.is_multicast() { "group" } else { "remote" };
@@ -236,7 +246,8 @@ fn print(view: &View, out: &mut Out, dev: &NetDevice) {
     let no = |on: bool| if on { "" } else { "no" };
     out.any("udp_csum", cfg.udp_csum, format_args!("{}udpcsum ", no(cfg.udp_csum)));
     out.any("udp_zero_csum6_tx", false, "noudp6zerocsumtx ");
-    out.any("udp_zero_csum6_rx", false, "noudp6zerocsumrx ");
+    let rx = cfg.udp_zero_csum6_rx;
+    out.any("udp_zero_csum6_rx", rx, format_args!("{}udp6zerocsumrx ", no(rx)));
 }
 
 fn print_flags(out: &mut Out, cfg: &VxlanConfig) {

@@ -46,7 +46,7 @@ fn parse(ip: &Ip, args: &mut Args, util: &LinkUtil, mut options: TunnelOptions) 
         match word {
             "fwmark" => options.fwmark = args.number("invalid fwmark\n")?,
             "ignore-df" | "noignore-df" => options.ignore_df = Some(word == "ignore-df"),
-            "external" => return other(word),
+            "external" => options.collect_md = true,
             _ => return Err(Stop::failed(util.help)),
         }
     }
@@ -110,7 +110,12 @@ fn tnl_parse_key(name: &str, word: &str) -> Done<u32> {
 }
 
 fn print(view: &View, out: &mut Out, dev: &NetDevice) {
-    let Some(IpTunnel { parms, fwmark, encap, ignore_df, .. }) = dev.netdev_priv() else { return };
+    let Some(IpTunnel { parms, fwmark, encap, ignore_df, collect_md, .. }) = dev.netdev_priv() else {
+        return;
+    };
+    if *collect_md {
+        out.any("external", true, "external ");
+    }
     print_common(view, out, dev, parms);
     if parms.df {
         out.json("pmtudisc", true);

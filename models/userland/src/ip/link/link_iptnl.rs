@@ -34,11 +34,11 @@ pub(super) fn new() -> TunnelOptions {
 /// A tunnel as it is.
 pub(super) fn present(ip: &Ip, dev: DevId) -> Done<TunnelOptions> {
     let options = |tunnel: &IpTunnel| {
-        let IpTunnel { parms, fwmark, encap, ignore_df, .. } = *tunnel;
+        let IpTunnel { parms, fwmark, encap, ignore_df, collect_md, .. } = *tunnel;
         // iproute2 takes ports of the answer for numbers of this machine, and makes them those of the network again.
         let (sport, dport) = (encap.sport.swap_bytes(), encap.dport.swap_bytes());
         let encap = IpTunnelEncap { sport, dport, ..encap };
-        TunnelOptions { parms, fwmark, encap, ignore_df: ignore_df.then_some(true) }
+        TunnelOptions { parms, fwmark, encap, ignore_df: ignore_df.then_some(true), collect_md }
     };
     let present = ip.kernel(|kernel| ip_tunnel(kernel, dev).map(options));
     present.ok_or_else(|| Stop::failed("Failed to get existing tunnel info.\n"))

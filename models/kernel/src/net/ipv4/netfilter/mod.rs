@@ -20,6 +20,7 @@ use super::route::ip_route_output_key;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::SkbId;
+use crate::net::core::skbuff::skb_dst_set;
 use crate::netlink::Errno;
 use crate::tables::route::FlowOut;
 use crate::tables::route_types::RouteType;
@@ -48,9 +49,8 @@ pub fn ip_route_me_harder(cx: &mut Cx, skb: SkbId) -> Result<(), Errno> {
             ..FlowOut::default()
         };
         let (route, _) = ip_route_output_key(cx, netns, flow, Some(skb))?;
-        let pkt = &mut cx.skbs[skb];
-        pkt.dev = route.dev;
-        pkt.dst = Some(route);
+        cx.skbs[skb].dev = route.dev;
+        skb_dst_set(cx, skb, route);
         Ok(())
     })
 }
