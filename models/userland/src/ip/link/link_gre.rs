@@ -34,7 +34,6 @@ pub(super) static TAP_LINK_UTIL: LinkUtil = LinkUtil {
 };
 
 fn parse(ip: &Ip, args: &mut Args, util: &LinkUtil, mut options: TunnelOptions) -> Done<LinkInfo> {
-    let other = |option: &str| Err(Stop::not_modelled(&format!("link … type {} {option}", util.id)));
     while let Some(word) = args.take() {
         let TunnelOptions { parms, encap, .. } = &mut options;
         let is_known = gre_option(word, args, parms)?
