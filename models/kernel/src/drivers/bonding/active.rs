@@ -91,7 +91,7 @@ pub(super) fn bond_change_active_slave(cx: &mut Cx, bond: DevId, new: Option<Dev
         && let Some(slave) = bonding.slave_mut(dev)
     {
         let was_back = slave.link == BondLink::Back;
-        let early = (updelay - std::mem::take(&mut slave.delay)) * miimon;
+        let early = updelay.saturating_sub(std::mem::take(&mut slave.delay)).saturating_mul(miimon);
         slave.last_link_up = now;
         if was_back {
             slave.link = BondLink::Up;

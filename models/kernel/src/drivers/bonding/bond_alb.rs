@@ -210,7 +210,7 @@ pub(super) fn bond_tlb_xmit(cx: &mut Cx, bond: DevId, skb: SkbId) -> Option<DevI
     };
     let bonding = cx.k.devs[bond].bond_mut()?;
     if chosen.is_none() && is_dynamic {
-        bonding.alb.unbalanced_load += len;
+        bonding.alb.unbalanced_load = bonding.alb.unbalanced_load.wrapping_add(len);
     }
     let slave = chosen.or(current)?;
     if !cx.k.devs[bond].bond()?.slave(slave).is_some_and(|slave| bond_slave_can_tx(cx.k, slave)) {

@@ -77,7 +77,7 @@ impl BondOption {
     pub fn get(&self, bond: &Bonding) -> u32 {
         match self.opt {
             Opt::Updelay | Opt::Downdelay | Opt::PeerNotifyDelay => {
-                bond.opt(self.opt) * bond.opt(Opt::Miimon)
+                bond.opt(self.opt).wrapping_mul(bond.opt(Opt::Miimon))
             }
             opt => bond.opt(opt),
         }

@@ -98,24 +98,30 @@ fn inspect(cx: &mut Cx, bond: DevId, dev: DevId, ignore_updelay: &mut bool) -> O
                 };
                 line = Some(format!(
                     "link status down for {role}interface, disabling it in {} ms",
-                    downdelay * miimon
+                    downdelay.saturating_mul(miimon)
                 ));
             }
         }
         (BondLink::Fail, true) => {
             settled = Some(BondLink::Up);
-            line = Some(format!("link status up again after {} ms", (downdelay - slave.delay) * miimon));
+            line = Some(format!(
+                "link status up again after {} ms",
+                downdelay.saturating_sub(slave.delay).saturating_mul(miimon)
+            ));
         }
         (BondLink::Down, true) => {
             (slave.link, slave.delay) = (BondLink::Back, updelay);
             if updelay > 0 {
-                let delay = if *ignore_updelay { 0 } else { updelay * miimon };
+                let delay = if *ignore_updelay { 0 } else { updelay.saturating_mul(miimon) };
                 line = Some(format!("link status up, enabling it in {delay} ms"));
             }
         }
         (BondLink::Back, false) => {
             settled = Some(BondLink::Down);
-            line = Some(format!("link status down again after {} ms", (updelay - slave.delay) * miimon));
+            line = Some(format!(
+                "link status down again after {} ms",
+                updelay.saturating_sub(slave.delay).saturating_mul(miimon)
+            ));
         }
         _ => {}
     }

@@ -276,7 +276,7 @@ fn new_slave(cx: &Cx, bond: DevId, dev: DevId, link: BondLink) -> Slave {
     let opt = |opt: Opt| bonding.map_or(0, |bond| bond.opt(opt));
     let waits = bonding.is_some_and(|bond| bond.uses_primary() || bond.mode() == Mode::Ieee8023ad);
     let before = bonding.and_then(|bond| bond.slaves.last());
-    let number = before.map_or(1, |slave| slave.ad.port.actor_port_number + 1);
+    let number = before.map_or(1, |slave| slave.ad.port.actor_port_number.wrapping_add(1));
     let user_key = opt(Opt::AdUserPortKey) as u16;
     let port = Port::new(number, user_key, opt(Opt::LacpActive) != 0, opt(Opt::LacpRate) != 0);
     Slave {

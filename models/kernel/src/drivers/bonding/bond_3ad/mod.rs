@@ -138,7 +138,8 @@ pub(super) fn bond_3ad_update_ad_actor_settings(cx: &mut Cx, bond: DevId) {
 /// A new slave has a port, and brings an aggregator (`bond_3ad_bind_slave`).
 pub(super) fn bond_3ad_bind_slave(cx: &mut Cx, bond: DevId, dev: DevId) {
     at_slave(cx, bond, dev, |lacp, at| {
-        lacp.bond.ad.aggregator_identifier += 1;
+        let last = lacp.bond.ad.aggregator_identifier;
+        lacp.bond.ad.aggregator_identifier = last.wrapping_add(1);
         let (ad, slave) = (&lacp.bond.ad, &mut lacp.bond.slaves[at].ad);
         slave.aggregator =
             Aggregator { aggregator_identifier: ad.aggregator_identifier, ..Aggregator::default() };
