@@ -7,8 +7,6 @@ use crate::ipv4::IPPROTO_IPIP;
 
 /// Length of the header without optional fields, bytes.
 pub const GUE_HLEN: usize = 4;
-/// Length of the optional fields for a checksum that is left to the receiver, bytes (`GUE_LEN_PRIV`, `GUE_PLEN_REMCSUM`).
-pub const GUE_REMCSUM_HLEN: usize = 8;
 /// A word of private flags follows (`GUE_FLAG_PRIV`), the only flag that Linux knows.
 const GUE_FLAG_PRIV: u16 = 1;
 /// The only private flag that Linux knows: a checksum of the packet inside is left to the receiver.
@@ -27,7 +25,7 @@ pub struct GueHdr {
 }
 
 /// The optional fields of a packet whose checksum the receiver computes.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[derive(Clone, Copy, Debug, FromBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct GueRemcsum {
     /// `GUE_PFLAG_REMCSUM`.
@@ -47,18 +45,11 @@ pub struct Gue {
     pub protocol: u8,
 }
 
-/// Writes the header in front of a packet of this protocol; `remcsum`: the checksum at the second place is left to the receiver, over all
-/// from the first on.
-pub fn gue_header(protocol: u8, remcsum: Option<(u16, u16)>) -> Vec<u8> {
-    let base = |words: usize, flags| GueHdr {
-        ver_c_hlen: words as u8,
-        proto_ctype: protocol,
-        flags: U16::new(flags),
-    };
-    let Some((start, offset)) = remcsum else { return base(0, 0).as_bytes().to_vec() };
-    let (start, offset) = (U16::new(start), U16::new(offset));
-    let options = GueRemcsum { private_flags: U32::new(GUE_PFLAG_REMCSUM), start, offset };
-    [base(GUE_REMCSUM_HLEN / 4, GUE_FLAG_PRIV).as_bytes(), options.as_bytes()].concat()
+impl GueHdr {
+    /// The header in front of a packet of this protocol, without optional fields.
+    pub fn new(protocol: u8) -> GueHdr {
+        GueHdr { ver_c_hlen: 0, proto_ctype: protocol, flags: U16::new(0) }
+    }
 }
 
 impl Gue {
@@ -101,10 +92,11 @@ mod tests {
     #[test]
     fn a_header_is_read_or_the_packet_of_ip_in_its_place() {
         let gue = |len, protocol| Some(Gue { len, protocol });
-        assert_eq!(Gue::parse(&gue_header(47, None)), gue(4, 47));
-        assert_eq!(Gue::parse(&gue_header(4, Some((20, 36)))), gue(12, 4));
-        assert_eq!(Gue::parse(&gue_header(4, Some((36, 20)))), None, "in front of what it is over");
-        assert_eq!(Gue::parse(&gue_header(4, Some((20, 36)))[..8]), None, "cut off");
+        let remcsum = |start, offset| [2, 4, 0, 1, 0x80, 0, 0, 0, 0, start, 0, offset];
+        assert_eq!(Gue::parse(GueHdr::new(47).as_bytes()), gue(4, 47));
+        assert_eq!(Gue::parse(&remcsum(20, 36)), gue(12, 4));
+        assert_eq!(Gue::parse(&remcsum(36, 20)), None, "in front of what it is over");
+        assert_eq!(Gue::parse(&remcsum(20, 36)[..8]), None, "cut off");
         assert_eq!(Gue::parse(&[0x45, 0, 0, 20]), gue(0, 4));
         assert_eq!(Gue::parse(&[1, 4, 0, 0, 9, 9, 9, 9, 0x45]), gue(8, 4), "unknown options are passed over");
         assert_eq!(Gue::parse(&[0x20, 4, 0, 0]), None, "a control message");

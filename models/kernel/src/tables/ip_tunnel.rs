@@ -5,6 +5,11 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use glassnet_sim::Nanos;
+use glassnet_wire::eth::ETH_HLEN;
+use glassnet_wire::gre::gre_calc_hlen;
+use glassnet_wire::gue::GUE_HLEN;
+use glassnet_wire::ipv4::IPV4_HLEN;
+use glassnet_wire::udp::UDP_HLEN;
 
 use super::route::{DstCache, KeptRoute};
 use crate::ids::{CpuId, DevId, NetnsId};
@@ -204,6 +209,17 @@ pub struct IpTunnelEncap {
     pub remcsum: bool,
 }
 
+impl IpTunnelEncap {
+    /// Bytes that packets have in front of them so that they go in UDP (`ip_encap_hlen`).
+    pub fn hlen(&self) -> usize {
+        match self.kind {
+            EncapType::None => 0,
+            EncapType::Fou => UDP_HLEN,
+            EncapType::Gue => UDP_HLEN + GUE_HLEN,
+        }
+    }
+}
+
 /// What is between UDP and a tunnel's packet (`enum tunnel_encap_types`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EncapType {
@@ -243,6 +259,42 @@ pub struct IpTunnel {
     pub err_time: Nanos,
     /// Packets say themselves where they go.
     pub collect_md: bool,
+}
+
+impl IpTunnel {
+    /// Of a device that is not set yet.
+    pub fn new(kind: TunnelKind, net: NetnsId) -> IpTunnel {
+        let parms = IpTunnelParm::default();
+        IpTunnel {
+            kind,
+            net,
+            parms,
+            fwmark: 0,
+            encap: IpTunnelEncap::default(),
+            ignore_df: false,
+            dst_cache: DstCache::default(),
+            i_seqno: 0,
+            o_seqno: 0,
+            err_count: 0,
+            err_time: Nanos::ZERO,
+            collect_md: false,
+        }
+    }
+
+    /// Bytes between the outer header and what goes in (`hlen`).
+    fn hlen(&self) -> u32 {
+        let own = match self.kind {
+            TunnelKind::Ipip => 0,
+            TunnelKind::Ipgre | TunnelKind::GreTap => gre_calc_hlen(self.parms.o_flags),
+        };
+        (own + self.encap.hlen()) as u32
+    }
+
+    /// Bytes that a tunnel puts in front of a packet of IP, with the header of a frame.
+    pub fn t_hlen(&self) -> u32 {
+        let frame = if self.kind == TunnelKind::GreTap { ETH_HLEN } else { 0 };
+        (IPV4_HLEN + frame) as u32 + self.hlen()
+    }
 }
 
 /// The tunnels of one kind in a namespace.

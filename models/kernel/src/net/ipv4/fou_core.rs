@@ -1,12 +1,13 @@
 //! Foo over UDP, and Generic UDP Encapsulation: what an IP protocol carries, in datagrams.
 //!
-//! Kernel: net/ipv4/fou_core.c. Not modelled: IPv6, checksums that are left to the receiver where it is sent.
+//! Kernel: net/ipv4/fou_core.c. Not modelled: IPv6, checksums that are left to the receiver (`encap-remcsum`).
 
 use glassnet_wire::gre::{GRE_CSUM, GreBaseHdr};
-use glassnet_wire::gue::{GUE_HLEN, GUE_REMCSUM_HLEN, Gue, gue_header};
+use glassnet_wire::gue::{GUE_HLEN, Gue, GueHdr};
 use glassnet_wire::icmp::ICMP_HLEN;
 use glassnet_wire::ipv4::{IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_UDP, Ipv4Hdr};
 use glassnet_wire::udp::UDP_HLEN;
+use zerocopy::IntoBytes;
 
 use super::icmp::{IcmpError, tell_protocol};
 use super::inet_offload::{inet_protocol_gro_complete, inet_protocol_gro_receive};
@@ -158,16 +159,6 @@ fn protocol_of(kernel: &Kernel, sock: SocketId) -> u8 {
     ports.iter().find(|fou| fou.sock == sock).and_then(|fou| fou.protocol).unwrap_or_default()
 }
 
-/// Bytes that a tunnel's packets have in front of them so that they go in UDP.
-pub fn ip_encap_hlen(encap: &IpTunnelEncap) -> usize {
-    match encap.kind {
-        EncapType::None => 0,
-        EncapType::Fou => UDP_HLEN,
-        EncapType::Gue if encap.remcsum => UDP_HLEN + GUE_HLEN + GUE_REMCSUM_HLEN,
-        EncapType::Gue => UDP_HLEN + GUE_HLEN,
-    }
-}
-
 /// Puts a tunnel's packet into UDP, if its packets go there; returns the protocol of what the outer IP header is to be in front of.
 pub fn ip_tunnel_encap(cx: &mut Cx, skb: SkbId, encap: &IpTunnelEncap, protocol: u8, flow: &FlowOut) -> u8 {
     let func = match encap.kind {
@@ -181,9 +172,8 @@ pub fn ip_tunnel_encap(cx: &mut Cx, skb: SkbId, encap: &IpTunnelEncap, protocol:
         let kind = if encap.kind == EncapType::Gue { UdpTunnel::Gue } else { UdpTunnel::Fou(protocol) };
         cx.note(|_| Note::Tunnel(TunnelNote { kind, vni: None, to: flow.daddr, port: encap.dport }));
         if encap.kind == EncapType::Gue {
-            let header = gue_header(protocol, None);
-            cx.skbs.push(skb, header.len());
-            cx.skbs.data_mut(skb)[..header.len()].copy_from_slice(&header);
+            cx.skbs.push(skb, GUE_HLEN);
+            cx.skbs.data_mut(skb)[..GUE_HLEN].copy_from_slice(GueHdr::new(protocol).as_bytes());
         }
         // The source may not be known yet, as the route chooses it: then the checksum is wrong.
         let ends = encap.csum.then_some((flow.saddr, flow.daddr));

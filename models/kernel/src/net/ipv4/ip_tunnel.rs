@@ -6,11 +6,11 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::eth::{ETH_HLEN, ETH_P_IP, EthHdr};
-use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ, Gre, gre_calc_hlen};
+use glassnet_wire::gre::{GRE_CSUM, GRE_KEY, GRE_SEQ, Gre};
 use glassnet_wire::icmp::{ICMP_DEST_UNREACH, ICMP_REDIRECT, ICMP_TIME_EXCEEDED};
 use glassnet_wire::ipv4::{IPV4_HLEN, Ipv4Hdr};
 
-use super::fou_core::{ip_encap_hlen, ip_tunnel_encap};
+use super::fou_core::ip_tunnel_encap;
 use super::icmp::{ICMP_EXC_TTL, ICMP_FRAG_NEEDED, ICMP_HOST_UNREACH, IcmpError, icmp_send};
 use super::ip_input::ip_hdr;
 use super::ip_output::{IpHeader, ttl_or_hoplimit};
@@ -54,42 +54,6 @@ const MIN_MTU: u32 = 68;
 const ETH_DATA_LEN: u32 = 1500;
 /// How long senders are told of ICMP errors (`IPTUNNEL_ERR_TIMEO`).
 const ERR_TIMEO: Nanos = Nanos::from_secs(30);
-
-impl IpTunnel {
-    /// Of a device that is not set yet.
-    pub fn new(kind: TunnelKind, net: NetnsId) -> IpTunnel {
-        let parms = IpTunnelParm::default();
-        IpTunnel {
-            kind,
-            net,
-            parms,
-            fwmark: 0,
-            encap: IpTunnelEncap::default(),
-            ignore_df: false,
-            dst_cache: DstCache::default(),
-            i_seqno: 0,
-            o_seqno: 0,
-            err_count: 0,
-            err_time: Nanos::ZERO,
-            collect_md: false,
-        }
-    }
-
-    /// Bytes between the outer header and what goes in (`hlen`).
-    fn hlen(&self) -> u32 {
-        let own = match self.kind {
-            TunnelKind::Ipip => 0,
-            TunnelKind::Ipgre | TunnelKind::GreTap => gre_calc_hlen(self.parms.o_flags),
-        };
-        (own + ip_encap_hlen(&self.encap)) as u32
-    }
-
-    /// Bytes that a tunnel puts in front of a packet of IP, with the header of a frame.
-    fn t_hlen(&self) -> u32 {
-        let frame = if self.kind == TunnelKind::GreTap { ETH_HLEN } else { 0 };
-        (IPV4_HLEN + frame) as u32 + self.hlen()
-    }
-}
 
 /// What is known of a device, if it is a tunnel.
 pub fn ip_tunnel(kernel: &Kernel, dev: DevId) -> Option<&IpTunnel> {
