@@ -71,6 +71,8 @@ rules! {
     what_nat_makes_of_a_connection: "nat",
     neighbours: "neighbours",
     what_devices_do_for_the_kernel: "offloads",
+    what_patches_and_groups_do: "ovs-groups",
+    how_open_vswitch_tunnels: "ovs-tunnels",
     what_an_open_vswitch_does: "ovs",
     what_the_packet_generator_sends: "pktgen",
     where_an_extension_may_stand: "places",

@@ -330,8 +330,13 @@ const TUNNEL: [KeyField; 3] = [KeyField::TunId, KeyField::TunSrc, KeyField::TunD
 fn load(argument: &str) -> Result<OfpAct, String> {
     let (text, name) = argument.split_once("->").ok_or_else(|| format!("{argument}: missing `->'"))?;
     let bits = writable(Bits::parse(name)?)?;
-    let value = field::number(text).filter(|value| bits.count == 64 || value >> bits.count == 0);
+    let fits = |value: u64, count: u32| count >= 64 || value >> count == 0;
+    let whole = Bits::all(bits.field).count.next_multiple_of(8);
+    let value = field::number(text).filter(|value| fits(*value, whole));
     let value = value.ok_or_else(|| format!("{argument}: cannot parse integer value"))?;
+    if !fits(value, bits.count) {
+        return Err(format!("{argument}: value {value:#x} does not fit into {} bits", bits.count));
+    }
     Ok(OfpAct::Load(bits, value))
 }
 

@@ -337,10 +337,19 @@ fn show(kernel: &Kernel, id: DpId) -> String {
     text
 }
 
+/// Names of tunnels' devices begin so, and of which type the tunnels are.
+const TUNNELS: [(&str, &str); 3] = [("vxlan_sys", "vxlan"), ("genev_sys", "geneve"), ("gre_sys", "gre")];
+
 fn ports_of(kernel: &Kernel, dp: &Datapath, text: &mut String) {
     for port in dp.ports.values() {
         let Some(dev) = kernel.devs.get(port.dev) else { continue };
-        let kind = if port.kind == VportType::Internal { " (internal)" } else { "" };
+        // The tool knows tunnels by the names of their devices, and not how they are set.
+        let tunnel = TUNNELS.iter().find(|(name, _)| dev.name.starts_with(name)).map(|(_, kind)| *kind);
+        let kind = match (port.kind, tunnel) {
+            (VportType::Internal, _) => " (internal)".to_owned(),
+            (VportType::Netdev, Some(kind)) => format!(" ({kind}: packet_type=ptap)"),
+            (VportType::Netdev, None) => String::new(),
+        };
         let _ = writeln!(text, "  port {}: {}{kind}", port.port_no, dev.name);
     }
 }

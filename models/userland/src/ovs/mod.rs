@@ -9,7 +9,7 @@
 //! | `classifier` | a table of flows, and which bits decided |
 //! | `xlate` | from flows to actions of the datapath |
 //! | `field`, `matching`, `actions`, `flow_mod`, `ports` | OpenFlow as people write it |
-//! | `odp` | flows of the datapath as text |
+//! | `odp`, `report` | flows of the datapath, and what `ofproto/trace` tells, as text |
 //! | `tunnel`, `groups` | ports that are no devices; lists of actions by number |
 //! | [`ctl`], [`vsctl`], [`ofctl`], [`appctl`] | `ovs-ctl`, `ovs-vsctl`, `ovs-ofctl`, `ovs-appctl` and `ovs-dpctl` |
 

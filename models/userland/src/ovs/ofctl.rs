@@ -321,7 +321,7 @@ fn change_groups(
     let Some(bridge) = daemon.bridges.get_mut(&args[0]) else {
         return Err(format!("{} is not a bridge or a socket", args[0]));
     };
-    let names = bridge.names(true);
+    let (names, shown_names) = (bridge.names(true), bridge.names(options.names == Some(true)));
     let said = GroupMod::parse(args.get(1).map_or("", String::as_str), &names, cx.now)?;
     if name == "del-groups" {
         let gone: Vec<u32> =
@@ -347,7 +347,7 @@ fn change_groups(
             return Ok(Stop::default());
         }
     };
-    let shown = group.format(id, (options.version > 0).then_some(false), &PortNames::default());
+    let shown = group.format(id, (options.version > 0).then_some(false), &shown_names);
     let text = refused(options, code, &format!("\n {verb}{}", shown.trim_end()));
     Ok(Stop { stderr: text, status: 1, ..Stop::default() })
 }
@@ -376,7 +376,7 @@ fn change(
     let Some(bridge) = daemon.bridges.get_mut(&args[0]) else {
         return Err(format!("{} is not a bridge or a socket", args[0]));
     };
-    let names = bridge.names(true);
+    let (names, shown_names) = (bridge.names(true), bridge.names(options.names == Some(true)));
     let text = args.get(1).map_or("", String::as_str);
     let is_line = |line: &&str| !line.is_empty() && !line.starts_with('#');
     let lines: Vec<&str> =
@@ -398,8 +398,8 @@ fn change(
         let acts = flow.acts.as_deref().unwrap_or_default();
         let shown = format!(
             " ADD {} actions={}",
-            flow.matching.format(&PortNames::default()),
-            actions::format(acts, &PortNames::default(), options.oxm(&flow.matching))
+            flow.matching.format(&shown_names),
+            actions::format(acts, &shown_names, options.oxm(&flow.matching))
         );
         let text = refused(options, "OFPBAC_BAD_OUT_GROUP", &shown);
         return Ok(Stop { stderr: text, status: 1, ..Stop::default() });
@@ -414,7 +414,7 @@ fn change(
                 let acts = flow.acts.clone().ok_or("must specify an action")?;
                 let chosen = chosen(bridge, &flow, options.strict);
                 if chosen.is_empty() && flow.cookie.1 == 0 {
-                    bridge.add(rule(&flow, acts, cx.now));
+                    bridge.add(rule(&flow, acts, options, cx.now));
                     continue;
                 }
                 for id in chosen {
@@ -426,14 +426,14 @@ fn change(
             }
             _ => {
                 let acts = flow.acts.clone().ok_or("must specify an action")?;
-                bridge.add(rule(&flow, acts, cx.now));
+                bridge.add(rule(&flow, acts, options, cx.now));
             }
         }
     }
     Ok(Stop { stderr, ..Stop::default() })
 }
 
-fn rule(flow: &FlowMod, acts: Vec<OfpAct>, now: Nanos) -> Rule {
+fn rule(flow: &FlowMod, acts: Vec<OfpAct>, options: &Options, now: Nanos) -> Rule {
     Rule {
         table: flow.table.unwrap_or(0),
         priority: flow.priority,
@@ -442,6 +442,7 @@ fn rule(flow: &FlowMod, acts: Vec<OfpAct>, now: Nanos) -> Rule {
         cookie: flow.cookie.0,
         idle_timeout: flow.idle_timeout,
         hard_timeout: flow.hard_timeout,
+        reset_counts: options.version < 2,
         created: now,
         modified: now,
         used: now,
@@ -522,6 +523,10 @@ fn dump_flows(
             if rule.modified != rule.created {
                 let _ = write!(text, "hard_age={}, ", age(rule.modified));
             }
+        }
+        // Versions before 1.2 add flows so, and those from 1.3 on tell it.
+        if rule.reset_counts && options.version >= 3 && !options.no_stats {
+            text += "reset_counts ";
         }
         let matching = rule.matching.format(names);
         if rule.priority != DEFAULT_PRIORITY {
@@ -617,7 +622,10 @@ fn dump_ports(
     if options.version > 0 {
         return Err("not modelled yet: dump-ports of OpenFlow later than 1.0".to_owned());
     }
-    let wanted = wanted.map(|text| port_of(text, &bridge.names(true))).transpose()?;
+    let number = |text: &str| {
+        port_of(text, &bridge.names(true)).map_err(|_| format!("{}: unknown port `{text}'", bridge.name))
+    };
+    let wanted = wanted.map(number).transpose()?;
     let mut numbers: Vec<u32> =
         bridge.ports.keys().copied().filter(|port| wanted.is_none_or(|wanted| wanted == *port)).collect();
     numbers.sort_by_key(|port| (*port != ports::LOCAL, *port));

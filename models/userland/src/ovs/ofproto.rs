@@ -153,6 +153,8 @@ pub struct Rule {
     pub idle_timeout: u16,
     /// Seconds after which it goes; 0: it stays.
     pub hard_timeout: u16,
+    /// It was added as one whose counters begin anew.
+    pub reset_counts: bool,
     /// Since when it is there.
     pub created: Nanos,
     /// When it was changed last.
@@ -192,6 +194,8 @@ pub struct Bridge {
     pub groups: BTreeMap<u32, Group>,
     made: RuleId,
     last_port: u32,
+    /// The address that its own device began with.
+    pub default_ea: Option<Mac>,
     /// What it does without a controller: nothing (`secure`), or as an ordinary switch.
     pub is_secure: bool,
     /// Stations, the one heard of last at the end.
@@ -232,6 +236,7 @@ impl Bridge {
             cookie: 0,
             idle_timeout: 0,
             hard_timeout: 0,
+            reset_counts: false,
             created: now,
             modified: now,
             used: now,

@@ -29,6 +29,7 @@ impl Vswitchd {
         if self.db.bridges.is_empty() {
             if let Some(dp) = self.dp.take() {
                 ovs_dp_cmd_del(cx, dp);
+                self.forget_flows();
             }
             return;
         }
@@ -273,7 +274,10 @@ impl Vswitchd {
         }
         let local = devices.iter().find(|row| row.0 == LOCAL).map(|row| row.2);
         if let Some(local) = local {
-            pick_local_hw_addr(cx, local, devices.iter().map(|row| row.2));
+            let asked = row.bridge.map("other_config").get("hwaddr").and_then(|mac| mac.parse().ok());
+            let bridge = self.bridges.get_mut(name);
+            let own = bridge.map(|bridge| *bridge.default_ea.get_or_insert(cx.k.devs[local].addr));
+            pick_local_hw_addr(cx, local, asked, own, devices.iter().map(|row| row.2));
             let dpid = cx.k.devs[local].addr.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             if let Some(row) = self.db.bridge_mut(name) {
                 row.bridge.put("datapath_id", Some(format!("0000{dpid}")));
@@ -362,12 +366,18 @@ fn vlans(port: &Row) -> (VlanMode, u64) {
     (mode, tag.unwrap_or(0))
 }
 
-/// The bridge's own device has the lowest address of a port that was made with one; without such, its own
-/// (`bridge_pick_local_hw_addr`).
-fn pick_local_hw_addr(cx: &mut Cx, local: DevId, ports: impl Iterator<Item = DevId>) {
+/// The bridge's own device has the address that is asked for, else the lowest of a port that was made with one, else the one that
+/// the bridge began with, whatever a user sets (`bridge_pick_local_hw_addr`).
+fn pick_local_hw_addr(
+    cx: &mut Cx,
+    local: DevId,
+    asked: Option<Mac>,
+    own: Option<Mac>,
+    ports: impl Iterator<Item = DevId>,
+) {
     let is_global = |mac: &Mac| mac.is_valid() && mac.0[0] & 2 == 0;
     let lowest = ports.filter(|dev| *dev != local).map(|dev| cx.k.devs[dev].addr).filter(is_global).min();
-    if let Some(mac) = lowest.filter(|mac| *mac != cx.k.devs[local].addr) {
+    if let Some(mac) = asked.or(lowest).or(own).filter(|mac| *mac != cx.k.devs[local].addr) {
         // A device that the datapath made takes every address.
         let _ = dev_set_mac_address(cx, local, mac);
     }

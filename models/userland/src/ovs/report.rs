@@ -96,3 +96,39 @@ fn print(list: &[Node], level: usize, text: &mut String) {
         print(&node.below, level + 2 * deeper, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_the_last_stands_farther_right() {
+        let mut report = Report::default();
+        report.enter(Line::Bridge, "bridge(\"br0\")");
+        report.enter(Line::Table, " 0. priority 0");
+        report.say(Line::Action, "output:2");
+        report.enter(Line::Bridge, "bridge(\"br1\")");
+        report.enter(Line::Table, " 0. No match.");
+        report.leave();
+        report.leave();
+        report.say(Line::Action, "LOCAL");
+        report.say(Line::Detail, "output to kernel tunnel");
+        let lines = [
+            "",
+            "bridge(\"br0\")",
+            "-------------",
+            " 0. priority 0",
+            "    output:2",
+            "",
+            "    bridge(\"br1\")",
+            "    -------------",
+            "         0. No match.",
+            "    LOCAL",
+            "     -> output to kernel tunnel",
+            "",
+        ];
+        report.leave();
+        report.leave();
+        assert_eq!(report.text(), lines.join("\n"));
+    }
+}

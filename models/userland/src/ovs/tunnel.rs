@@ -330,3 +330,33 @@ pub fn parse_patch(name: &str, options: &BTreeMap<String, String>) -> Result<Str
         Some(peer) => Ok(peer.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(options: &[(&str, &str)]) -> Result<TunnelConfig, String> {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        TunnelConfig::parse("vx0", TunnelKind::Vxlan, &options)
+    }
+
+    #[test]
+    fn the_closest_port_takes_a_packet() {
+        let exact = config(&[("remote_ip", "10.0.0.2"), ("key", "100")]).expect("a tunnel");
+        let any = config(&[("remote_ip", "flow"), ("key", "flow")]).expect("a tunnel");
+        let mut flow = SwFlowKey::default();
+        flow[KeyField::TunId] = 100;
+        flow[KeyField::TunSrc] = 0x0a00_0002;
+        assert!(exact.receives(&flow) < any.receives(&flow) && exact.receives(&flow).is_some());
+        flow[KeyField::TunId] = 101;
+        assert_eq!(exact.receives(&flow), None);
+        assert!(any.receives(&flow).is_some());
+        assert_eq!(any.format(), "key=flow, remote_ip=flow");
+    }
+
+    #[test]
+    fn a_tunnel_has_another_end() {
+        let error = config(&[("remote_ip", "x")]).expect_err("no address");
+        assert_eq!(error, "vx0: bad vxlan 'remote_ip'\nvx0: vxlan type requires valid 'remote_ip' argument");
+    }
+}

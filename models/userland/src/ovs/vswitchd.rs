@@ -255,6 +255,11 @@ impl Vswitchd {
         }
     }
 
+    /// The datapath is gone, and its flows with it.
+    pub fn forget_flows(&mut self) {
+        self.ukeys.clear();
+    }
+
     /// The bridge of a packet, and its fields with OpenFlow's number of the port.
     fn flow_of(&self, key: &SwFlowKey) -> Option<(String, SwFlowKey)> {
         let received =
@@ -312,7 +317,9 @@ impl Vswitchd {
             };
             let stats = flow.stats;
             let new = (stats.packets - ukey.counted.0, stats.bytes - ukey.counted.1);
-            if !self.bridges.contains_key(&ukey.bridge) {
+            // A flow of a port that is no more goes with it.
+            let port = ukey.flow[KeyField::InPort] as u32;
+            if !self.bridges.get(&ukey.bridge).is_some_and(|bridge| bridge.ports.contains_key(&port)) {
                 ovs_flow_cmd_del(cx, dp, id);
                 continue;
             }

@@ -73,6 +73,8 @@ struct Xlate<'b> {
     /// Where the packet came to, if it came through a tunnel.
     own_end: Ipv4Addr,
     depth: u32,
+    /// Through how many patches it went.
+    patches: u32,
     /// The devices of ports work.
     works: &'b dyn Fn(u32) -> bool,
 }
@@ -96,7 +98,8 @@ pub fn xlate(
     }
     tnl_wc_init(flow, &mut out.wc);
     let (base, own_end) = (*flow, flow.tunnel().dst);
-    let mut ctx = Xlate { bridges, bridge, out, flow: *flow, base, in_port, own_end, depth: 0, works };
+    let mut ctx =
+        Xlate { bridges, bridge, out, flow: *flow, base, in_port, own_end, depth: 0, patches: 0, works };
     ctx.out.report.enter(Line::Bridge, format!("bridge(\"{name}\")"));
     if bridge.ports.get(&in_port).is_some_and(|port| port.tunnel().is_some()) {
         ctx.count(Counted::Rx(in_port));
@@ -146,7 +149,7 @@ impl<'b> Xlate<'b> {
         key[KeyField::InPort] = u64::from(in_port);
         let Some(id) = self.bridge.lookup(table, &key, &mut self.out.wc) else {
             // Behind a patch the flow of what no flow is for is told as it is.
-            let text = if self.depth == 0 { "No match." } else { "reg0=0x2, priority 0" };
+            let text = if self.patches == 0 { "No match." } else { "reg0=0x2, priority 0" };
             self.out.report.enter(Line::Table, format!("{table:2}. {text}"));
             self.say(Line::Action, "drop");
             return self.out.report.leave();
@@ -294,7 +297,9 @@ impl<'b> Xlate<'b> {
         self.flow[KeyField::InPort] = u64::from(number);
         self.count(Counted::Rx(number));
         self.out.report.enter(Line::Bridge, format!("bridge(\"{}\")", bridge.name));
+        self.patches += 1;
         self.resubmit(number, 0);
+        self.patches -= 1;
         self.out.report.leave();
         (self.bridge, self.flow, self.in_port) = before;
     }

@@ -79,7 +79,7 @@ fn parse(tc: &Tc, args: &mut Args) -> Done<Parsed> {
     let mut words = Words::default();
     words.read(args)?;
     let dev = match &words.dev {
-        Some(name) => Some(tc.find_dev(name).ok_or_else(|| nodev(name))?),
+        Some(name) => Some(tc.find_dev(name).ok_or_else(|| bad(nodev(name).stderr))?),
         None => None,
     };
     let redirect = words.redirect.unwrap_or(false);
