@@ -39,10 +39,10 @@ macro_rules! rules {
 rules! {
     what_follows_from_an_address: "addresses",
     a_router_that_sends_packets_back: "back",
-    what_a_bond_does_with_its_slaves: "bonding",
     a_bond_that_watches_its_links_by_arp: "bonding-arp",
     two_systems_that_agree_on_their_links: "bonding-lacp",
     a_bond_that_sends_by_load: "bonding-tlb",
+    what_a_bond_does_with_its_slaves: "bonding",
     what_a_bridges_port_lets_through: "bridge-ports",
     what_bridges_and_ports_may_be_told: "bridge-settings",
     who_is_in_which_vlan_of_a_bridge: "bridge-vlan",

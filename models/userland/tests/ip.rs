@@ -133,7 +133,7 @@ fn what_is_not_modelled_says_so() {
         ("ip link set lo addrgenmode none", "link … addrgenmode"),
         ("ip link xstats", "link xstats"),
         ("ip link add br0 type bridge mcast_querier 1", "link … type bridge mcast_querier 1"),
-        ("ip link set lo type bridge_slave locked on", "link … type bridge_slave locked on"),
+        ("ip link set lo type bridge_slave vlan_tunnel on", "link … type bridge_slave vlan_tunnel on"),
         ("ip addr add ::1/128 dev lo", "-6"),
         ("ip -6 addr add ::1/128 dev lo", "-6"),
         ("ip addr add 10.0.0.1/8 anycast 10.0.0.2 dev lo", "address add anycast"),

@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::core::dev::dev_get_stats;
-use glassnet_kernel::net::ipv4::ip_tunnel::{tunnel_add, tunnel_change, tunnel_del, tunnel_get};
+use glassnet_kernel::net::ipv4::ip_tunnel_ctl::{tunnel_add, tunnel_change, tunnel_del, tunnel_get};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::ip_tunnel::{IpTunnel, IpTunnelParm};
 use glassnet_kernel::tables::netdev::NetDevice;

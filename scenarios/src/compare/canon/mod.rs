@@ -43,7 +43,6 @@
 
 mod frames;
 
-use glassnet_kernel::drivers::nic::e1000e::MAX_MTU;
 use glassnet_kernel::tables::netdev::TSO_LEGACY_MAX_SIZE;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -280,10 +279,8 @@ fn as_card(fields: &mut Map<String, Value>) {
             fields.remove("linkinfo");
         }
     }
-    for (limit, of_card) in [("max_mtu", MAX_MTU), ("tso_max_size", TSO_LEGACY_MAX_SIZE)] {
-        if let Some(value) = fields.get_mut(limit) {
-            *value = of_card.into();
-        }
+    if let Some(value) = fields.get_mut("tso_max_size") {
+        *value = TSO_LEGACY_MAX_SIZE.into();
     }
 }
 

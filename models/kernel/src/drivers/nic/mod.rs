@@ -46,7 +46,7 @@ use crate::net::core::dev_queue::{
 use crate::net::core::gro::napi_gro_end;
 use crate::net::core::gso::{header_bytes, segment};
 use crate::net::core::skbuff::dev_consume_skb_any;
-use crate::net::ethernet::eth::{eth_hw_addr_random, eth_type_trans, ether_setup};
+use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::irq::Irqs;
@@ -253,6 +253,8 @@ pub fn send_whole_packets(kernel: &mut Kernel) {
         // Neither does a veth device filter addresses, and tags of both kinds stay beside its packets. No card was made with its address.
         dev.unicast_flt = false;
         dev.perm_addr = Mac::ZERO;
+        // What lies over it takes its greatest MTU.
+        dev.max_mtu = ETH_MAX_MTU;
         dev.features |= HW_VLAN_CTAG_TX | HW_VLAN_STAG_TX;
         dev.features &= !HW_VLAN_CTAG_FILTER;
     }

@@ -272,7 +272,7 @@ pub struct FdbMsg {
 /// entry of a port that does not learn, `EINVAL` for an invalid address, VLAN or combination of flags.
 pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
     let (bridge, port) = target(cx, dev)?;
-    if msg.mac == Mac::ZERO || msg.sticky && msg.permanent {
+    if msg.mac == Mac::ZERO || msg.sticky && msg.permanent && !msg.extern_learn {
         return Err(Errno::EINVAL.into());
     }
     if port.is_none() && !msg.permanent {
@@ -304,7 +304,32 @@ fn check_vlan(cx: &mut Cx, dev: DevId, vid: u16, request: &str) -> Result<(), Nl
     Err(Errno::EINVAL.into())
 }
 
+/// Adds an entry, or renews it, that a control plane has learned: it does not age, but moves with its station.
+fn br_fdb_external_learn_add(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) {
+    let now = cx.now;
+    let before = bridge_mut(cx, bridge).fdb.find(msg.mac, msg.vlan).copied();
+    let known = before.unwrap_or(FdbEntry::new(msg.mac, msg.vlan, port, now));
+    let entry = FdbEntry {
+        port,
+        is_local: known.is_local || port.is_none(),
+        added_by_user: true,
+        added_by_external_learn: true,
+        updated: now,
+        used: if known.added_by_external_learn { now } else { known.used },
+        ..known
+    };
+    if before.is_some_and(|before| before.added_by_external_learn && before.port == port) {
+        bridge_mut(cx, bridge).fdb.insert(entry);
+    } else {
+        insert(cx, bridge, entry);
+    }
+}
+
 fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -> Result<(), NlError> {
+    if msg.extern_learn {
+        br_fdb_external_learn_add(cx, bridge, port, msg);
+        return Ok(());
+    }
     let now = cx.now;
     let br = bridge_mut(cx, bridge);
     match br.fdb.find(msg.mac, msg.vlan) {
@@ -316,7 +341,6 @@ fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -
         is_local: msg.permanent,
         is_static: msg.permanent || msg.noarp,
         added_by_user: true,
-        added_by_external_learn: msg.extern_learn,
         sticky: msg.sticky,
         ..FdbEntry::new(msg.mac, msg.vlan, port, now)
     };

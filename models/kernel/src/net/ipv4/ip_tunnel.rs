@@ -28,7 +28,6 @@ use crate::module::NetdevEvent;
 use crate::net::core::dev::{alloc_netdev, register_netdevice, unregister_netdevice};
 use crate::net::core::gro_cells::{gro_cells_destroy, gro_cells_init};
 use crate::net::core::gso;
-use crate::net::core::rtnetlink::rtnl_link_ops_get;
 use crate::net::ethernet::eth::eth_type_trans;
 use crate::netlink::{Errno, NlError};
 use crate::tables::arphrd::ipv4_link_address;
@@ -47,9 +46,9 @@ use crate::{Cx, Kernel};
 /// Features that tunnels can have (`IPIP_FEATURES`).
 pub(super) const FEATURES: u64 = SG | FRAGLIST | HIGHDMA | GSO_SOFTWARE | HW_CSUM;
 /// The longest packet of IPv4, bytes (`IP_MAX_MTU`).
-const IP_MAX_MTU: u32 = 65_535;
+pub(super) const IP_MAX_MTU: u32 = 65_535;
 /// The least MTU of a tunnel, bytes (`IPV4_MIN_MTU`, `ETH_MIN_MTU`).
-const MIN_MTU: u32 = 68;
+pub(super) const MIN_MTU: u32 = 68;
 /// The MTU where it is not known by which device packets leave, bytes (`ETH_DATA_LEN`).
 const ETH_DATA_LEN: u32 = 1500;
 /// How long senders are told of ICMP errors (`IPTUNNEL_ERR_TIMEO`).
@@ -64,11 +63,11 @@ pub(super) fn ip_tunnel_mut<'a>(cx: &'a mut Cx, dev: DevId) -> &'a mut IpTunnel 
     cx.k.devs[dev].netdev_priv_mut().expect("a tunnel")
 }
 
-fn net(kernel: &Kernel, netns: NetnsId, kind: TunnelKind) -> Option<&IpTunnelNet> {
+pub(super) fn net(kernel: &Kernel, netns: NetnsId, kind: TunnelKind) -> Option<&IpTunnelNet> {
     kernel.netns.get(netns)?.generic.get::<IpTunnelNets>()?.get(kind)
 }
 
-fn net_mut<'a>(cx: &'a mut Cx, netns: NetnsId, kind: TunnelKind) -> &'a mut IpTunnelNet {
+pub(super) fn net_mut<'a>(cx: &'a mut Cx, netns: NetnsId, kind: TunnelKind) -> &'a mut IpTunnelNet {
     cx.k.netns[netns].generic.get_mut::<IpTunnelNets>().get_mut(kind)
 }
 
@@ -145,7 +144,12 @@ fn has_key(parms: &IpTunnelParm, key: Option<u32>) -> bool {
 }
 
 /// The tunnel with these ends over this device (`ip_tunnel_find`).
-fn ip_tunnel_find(kernel: &Kernel, netns: NetnsId, kind: TunnelKind, parms: &IpTunnelParm) -> Option<DevId> {
+pub(super) fn ip_tunnel_find(
+    kernel: &Kernel,
+    netns: NetnsId,
+    kind: TunnelKind,
+    parms: &IpTunnelParm,
+) -> Option<DevId> {
     let is_it = |dev: &DevId| {
         ip_tunnel(kernel, *dev).is_some_and(|tunnel| {
             let own = &tunnel.parms;
@@ -164,7 +168,7 @@ fn set_ends(dev: &mut NetDevice) {
 }
 
 /// Finds out by which device outer packets leave, and what MTU that leaves.
-fn ip_tunnel_bind_dev(cx: &mut Cx, dev: DevId) -> u32 {
+pub(super) fn ip_tunnel_bind_dev(cx: &mut Cx, dev: DevId) -> u32 {
     let IpTunnel { parms, net, fwmark, .. } = *ip_tunnel_mut(cx, dev);
     let t_hlen = ip_tunnel_mut(cx, dev).t_hlen();
     let by_index = cx.k.dev_by_index(net, parms.link);
@@ -257,7 +261,7 @@ pub(super) fn set_gso(dev: &mut NetDevice) {
 }
 
 /// Registers a device whose ends are known (`ip_tunnel_init`).
-fn register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
+pub(super) fn register(cx: &mut Cx, mut dev: NetDevice) -> Result<DevId, NlError> {
     set_gso(&mut dev);
     let to_one = dev.netdev_priv::<IpTunnel>().is_some_and(|tunnel| !tunnel.parms.daddr.is_unspecified());
     dev.header_ops = dev.header_ops.filter(|_| !to_one);
@@ -288,7 +292,7 @@ pub(super) fn ip_tunnel_changelink(
 }
 
 /// A device can get these ends.
-fn may_change(kernel: &Kernel, dev: DevId, parms: &IpTunnelParm) -> Result<(), Errno> {
+pub(super) fn may_change(kernel: &Kernel, dev: DevId, parms: &IpTunnelParm) -> Result<(), Errno> {
     let Some(&IpTunnel { kind, net, .. }) = ip_tunnel(kernel, dev) else { return Err(Errno::EINVAL) };
     match ip_tunnel_find(kernel, net, kind, parms) {
         Some(other) if other != dev => Err(Errno::EEXIST),
@@ -303,7 +307,7 @@ fn may_change(kernel: &Kernel, dev: DevId, parms: &IpTunnelParm) -> Result<(), E
     }
 }
 
-fn ip_tunnel_update(cx: &mut Cx, dev: DevId, parms: IpTunnelParm, fwmark: u32) {
+pub(super) fn ip_tunnel_update(cx: &mut Cx, dev: DevId, parms: IpTunnelParm, fwmark: u32) {
     let IpTunnel { kind, net, parms: old, fwmark: old_mark, .. } = *ip_tunnel_mut(cx, dev);
     let net = net_mut(cx, net, kind);
     net.del(dev, old.daddr);
@@ -385,102 +389,6 @@ pub(super) fn make_fb_tunnel(cx: &mut Cx, netns: NetnsId, ops: &'static LinkOps,
     let net = net_mut(cx, netns, kind);
     net.add(dev, Ipv4Addr::UNSPECIFIED);
     net.fb_tunnel_dev = Some(dev);
-}
-
-/// Loads the module of a fallback device that does not exist.
-fn dev_load(cx: &mut Cx, netns: NetnsId, name: &str) {
-    let of_device = cx.k.modules.iter().find(|module| module.netdevs.contains(&name));
-    if let Some(init) = of_device.and_then(|module| module.init)
-        && cx.k.dev_by_name(netns, name).is_none()
-    {
-        init(cx);
-    }
-}
-
-/// How a tunnel is set (`SIOCGETTUNNEL`).
-///
-/// # Errors
-///
-/// `ENODEV` if there is no such device, `EOPNOTSUPP` if it is no tunnel.
-pub fn tunnel_get(kernel: &Kernel, netns: NetnsId, name: &str) -> Result<IpTunnelParm, Errno> {
-    let dev = kernel.dev_by_name(netns, name).ok_or(Errno::ENODEV)?;
-    ip_tunnel(kernel, dev).map(|tunnel| tunnel.parms).ok_or(Errno::EOPNOTSUPP)
-}
-
-/// Makes a tunnel of the kind of the device `basedev` (`SIOCADDTUNNEL`, `ip_tunnel_create`); an empty name is chosen.
-///
-/// # Errors
-///
-/// `EEXIST` if there is one with these ends, and those of [`tunnel_get`].
-pub fn tunnel_add(
-    cx: &mut Cx,
-    netns: NetnsId,
-    basedev: &str,
-    name: &str,
-    parms: IpTunnelParm,
-) -> Result<(), Errno> {
-    dev_load(cx, netns, basedev);
-    tunnel_get(cx.k, netns, basedev)?;
-    let base = cx.k.dev_by_name(netns, basedev).ok_or(Errno::ENODEV)?;
-    let ops = cx.k.devs[base].ops;
-    let kind = ip_tunnel_mut(cx, base).kind;
-    if ip_tunnel_find(cx.k, netns, kind, &parms).is_some() {
-        return Err(Errno::EEXIST);
-    }
-    let name = if name.is_empty() { format!("{}%d", ops.kind.unwrap_or_default()) } else { name.to_owned() };
-    let ops = ops.kind.and_then(|kind| rtnl_link_ops_get(cx.k, kind)).unwrap_or(ops);
-    let mut dev = alloc_netdev(netns, name, NameAssign::User, ops);
-    let tunnel: &mut IpTunnel = dev.netdev_priv_mut().ok_or(Errno::EINVAL)?;
-    tunnel.parms = parms;
-    let t_hlen = tunnel.t_hlen();
-    (dev.min_mtu, dev.max_mtu) = (MIN_MTU, IP_MAX_MTU - t_hlen);
-    let dev = register(cx, dev).map_err(|error| error.errno)?;
-    cx.k.devs[dev].mtu = ip_tunnel_bind_dev(cx, dev);
-    net_mut(cx, netns, kind).add(dev, parms.daddr);
-    Ok(())
-}
-
-/// Changes a tunnel (`SIOCCHGTUNNEL`).
-///
-/// # Errors
-///
-/// `EEXIST` if another has these ends, `EINVAL` if they make another kind of link of it, `ENOENT` for the fallback device and ends
-/// that no tunnel has, and those of [`tunnel_get`].
-pub fn tunnel_change(cx: &mut Cx, netns: NetnsId, name: &str, parms: IpTunnelParm) -> Result<(), Errno> {
-    tunnel_get(cx.k, netns, name)?;
-    let dev = cx.k.dev_by_name(netns, name).ok_or(Errno::ENODEV)?;
-    let IpTunnel { kind, net: outer, fwmark, .. } = *ip_tunnel_mut(cx, dev);
-    let is_fallback = net(cx.k, outer, kind).is_some_and(|net| net.fb_tunnel_dev == Some(dev));
-    if is_fallback {
-        // Its tunnel is whichever has these ends.
-        let other = ip_tunnel_find(cx.k, outer, kind, &parms).ok_or(Errno::ENOENT)?;
-        ip_tunnel_update(cx, other, parms, fwmark);
-        return Ok(());
-    }
-    may_change(cx.k, dev, &parms)?;
-    ip_tunnel_update(cx, dev, parms, 0);
-    Ok(())
-}
-
-/// Deletes a tunnel (`SIOCDELTUNNEL`); asked of the fallback device, whichever has these ends.
-///
-/// # Errors
-///
-/// `EPERM` for the fallback device itself, `ENOENT` for ends that no tunnel has, and those of [`tunnel_get`].
-pub fn tunnel_del(cx: &mut Cx, netns: NetnsId, name: &str, parms: &IpTunnelParm) -> Result<(), Errno> {
-    tunnel_get(cx.k, netns, name)?;
-    let dev = cx.k.dev_by_name(netns, name).ok_or(Errno::ENODEV)?;
-    let IpTunnel { kind, net: outer, .. } = *ip_tunnel_mut(cx, dev);
-    let is_fallback = net(cx.k, outer, kind).is_some_and(|net| net.fb_tunnel_dev == Some(dev));
-    let ends = |parms: &IpTunnelParm| (parms.saddr, parms.daddr, parms.link);
-    let dev = match ip_tunnel_find(cx.k, outer, kind, parms) {
-        _ if !is_fallback => dev,
-        Some(other) => other,
-        None if ends(parms) == ends(&IpTunnelParm::default()) => return Err(Errno::EPERM),
-        None => return Err(Errno::ENOENT),
-    };
-    unregister_netdevice(cx, dev);
-    Ok(())
 }
 
 /// A packet cannot be sent.

@@ -22,6 +22,7 @@ mod ip_options;
 pub mod ip_output;
 pub mod ip_tunnel;
 pub mod ip_tunnel_core;
+pub mod ip_tunnel_ctl;
 pub mod ipip;
 pub mod netfilter;
 pub mod ping;
