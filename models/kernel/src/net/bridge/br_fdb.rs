@@ -12,7 +12,7 @@ use crate::door::Func;
 use crate::ids::{DevId, SkbId};
 use crate::netlink::{Errno, NlError};
 use crate::note::{FdbNote, Note};
-use crate::tables::bridge::{Bridge, FdbEntry, PortState};
+use crate::tables::bridge::{Bridge, BridgePort, FdbEntry, PortState};
 use crate::tables::klog::{LOG_INFO, LOG_WARNING};
 use crate::tables::neigh_types::Nud;
 use crate::tables::rtnl::RtnlMsg;
@@ -272,26 +272,33 @@ pub struct FdbMsg {
 /// entry of a port that does not learn, `EINVAL` for an invalid address, VLAN or combination of flags.
 pub fn br_fdb_add(cx: &mut Cx, dev: DevId, msg: FdbMsg) -> Result<(), NlError> {
     let (bridge, port) = target(cx, dev)?;
-    if msg.mac == Mac::ZERO || msg.sticky && msg.permanent && !msg.extern_learn {
+    if msg.mac == Mac::ZERO {
+        cx.printk(LOG_INFO, "bridge: RTM_NEWNEIGH with invalid ether address".to_owned());
         return Err(Errno::EINVAL.into());
-    }
-    if port.is_none() && !msg.permanent {
-        return Err(NlError::with(Errno::EINVAL, "FDB entry towards bridge must be permanent"));
-    }
-    let learns = |state| matches!(state, PortState::Learning | PortState::Forwarding);
-    let state = cx.k.devs[dev].port.as_ref().map(|port| port.state);
-    if !msg.permanent && !msg.noarp && !msg.extern_learn && !state.is_some_and(learns) {
-        return Err(Errno::EPERM.into());
     }
     if msg.vlan != 0 {
         check_vlan(cx, dev, msg.vlan, "RTM_NEWNEIGH")?;
-        return fdb_add_entry(cx, bridge, port, msg);
+        return fdb_add(cx, bridge, port, msg);
     }
-    fdb_add_entry(cx, bridge, port, msg)?;
+    fdb_add(cx, bridge, port, msg)?;
     for vlan in own_vlans(cx, bridge, port) {
-        fdb_add_entry(cx, bridge, port, FdbMsg { vlan, ..msg })?;
+        fdb_add(cx, bridge, port, FdbMsg { vlan, ..msg })?;
     }
     Ok(())
+}
+
+/// `__br_fdb_add`
+fn fdb_add(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -> Result<(), NlError> {
+    match msg.extern_learn {
+        true if port.is_none() && !msg.permanent => {
+            Err(NlError::with(Errno::EINVAL, "bridge: FDB entry towards bridge must be permanent"))
+        }
+        true => {
+            br_fdb_external_learn_add(cx, bridge, port, msg);
+            Ok(())
+        }
+        false => fdb_add_entry(cx, bridge, port, msg),
+    }
 }
 
 /// The port, or the bridge itself, is in the VLAN of a request.
@@ -326,9 +333,20 @@ fn br_fdb_external_learn_add(cx: &mut Cx, bridge: DevId, port: Option<DevId>, ms
 }
 
 fn fdb_add_entry(cx: &mut Cx, bridge: DevId, port: Option<DevId>, msg: FdbMsg) -> Result<(), NlError> {
-    if msg.extern_learn {
-        br_fdb_external_learn_add(cx, bridge, port, msg);
-        return Ok(());
+    let learns = |port: &BridgePort| matches!(port.state, PortState::Learning | PortState::Forwarding);
+    if !msg.permanent
+        && !msg.noarp
+        && port.is_some_and(|dev| !cx.k.devs[dev].port.as_ref().is_some_and(learns))
+    {
+        return Err(Errno::EPERM.into());
+    }
+    if port.is_none() && !msg.permanent {
+        let line = format!("bridge: RTM_NEWNEIGH {} without NUD_PERMANENT", cx.k.devs[bridge].name);
+        cx.printk(LOG_INFO, line);
+        return Err(Errno::EINVAL.into());
+    }
+    if msg.sticky && msg.permanent {
+        return Err(Errno::EINVAL.into());
     }
     let now = cx.now;
     let br = bridge_mut(cx, bridge);
