@@ -93,6 +93,8 @@ fn a_script_from_a_pipe_ends_where_its_shell_does() {
     for (script, output, status) in [
         ("x=1\necho $x", "1\n", 0),
         ("set -e\nfalse\necho on", "", 1),
+        ("set -e\nfalse && true\necho $?\n[[ a == b ]] && exit 3\necho on", "1\non\n", 0),
+        ("false\necho $?\nif true\nthen echo $?\nfi", "1\n0\n", 0),
         ("f() { exit 4; }\ntrap 'echo trap' EXIT\nf\necho on", "trap\n", 4),
         ("trap 'echo trap' EXIT\nfalse", "trap\n", 1),
         ("exit\necho on", "", 0),

@@ -12,18 +12,20 @@ use glassnet_userland::process::Signal;
 
 use super::files::WRITE_ERROR;
 use super::limits;
-use super::live::Job;
+use super::live::{self, Job};
 use super::machine::Machine;
 
 /// What the shell runs.
 pub(super) const SCRIPT: &str = r#"
 RANDOM=1
 kill() { __glassnet_kill "$(builtin jobs -l)" "$@" || { [ $? = 1 ] && builtin kill "$@"; }; }
-while __glassnet_prompt "$?"; do
-__glassnet_status "$GLASSNET_STATUS"
-eval "$GLASSNET_COMMAND"
+while __glassnet_prompt "${GLASSNET_KEPT:-$?}"; do
+if __glassnet_status "$GLASSNET_STATUS"; then eval "$GLASSNET_COMMAND"; else eval "$GLASSNET_COMMAND"; fi
 done
 "#;
+
+/// Behind a command line: with `set -e`, a status that ends no shell (`false && true`) is not to end it as that of `eval`.
+const KEEP_STATUS: &str = "\nGLASSNET_KEPT=$?";
 
 /// State shared by the session and a machine's script.
 #[derive(Default)]
@@ -63,7 +65,10 @@ impl Builtin for Next {
             }
         })
         .await;
-        ctx.variables.insert("GLASSNET_COMMAND".to_string(), command);
+        // What is not complete would take the line for its own.
+        let kept = if live::is_complete(&command) { KEEP_STATUS } else { "" };
+        ctx.variables.remove("GLASSNET_KEPT");
+        ctx.variables.insert("GLASSNET_COMMAND".to_string(), command + kept);
         ctx.variables.insert("GLASSNET_STATUS".to_string(), status.to_string());
         Ok(ExecResult::ok(String::new()))
     }
