@@ -311,6 +311,10 @@ fn refused(options: &Options, code: &str, request: &str) -> String {
     )
 }
 
+fn bridge_mut<'a>(daemon: &'a mut Vswitchd, name: &str) -> Result<&'a mut Bridge, String> {
+    daemon.bridges.get_mut(name).ok_or_else(|| format!("{name} is not a bridge or a socket"))
+}
+
 /// Commands that change groups.
 fn change_groups(
     daemon: &mut Vswitchd,
@@ -318,9 +322,7 @@ fn change_groups(
     (name, args): (&str, &[String]),
     options: &Options,
 ) -> Result<Stop, String> {
-    let Some(bridge) = daemon.bridges.get_mut(&args[0]) else {
-        return Err(format!("{} is not a bridge or a socket", args[0]));
-    };
+    let bridge = bridge_mut(daemon, &args[0])?;
     let (names, shown_names) = (bridge.names(true), bridge.names(options.names == Some(true)));
     let said = GroupMod::parse(args.get(1).map_or("", String::as_str), &names, cx.now)?;
     if name == "del-groups" {
@@ -373,9 +375,7 @@ fn change(
     (name, args): (&str, &[String]),
     options: &Options,
 ) -> Result<Stop, String> {
-    let Some(bridge) = daemon.bridges.get_mut(&args[0]) else {
-        return Err(format!("{} is not a bridge or a socket", args[0]));
-    };
+    let bridge = bridge_mut(daemon, &args[0])?;
     let (names, shown_names) = (bridge.names(true), bridge.names(options.names == Some(true)));
     let text = args.get(1).map_or("", String::as_str);
     let is_line = |line: &&str| !line.is_empty() && !line.starts_with('#');

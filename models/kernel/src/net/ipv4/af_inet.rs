@@ -221,10 +221,10 @@ pub fn inet_bound_dev_eq(cx: &Cx, socket: &Socket, skb: SkbId, daddr: Ipv4Addr) 
     let dev = &cx.k.devs[pkt.dev];
     let sdif = if dev.l3mdev_fib_table.is_some() { pkt.ip.iif } else { 0 };
     let bound = socket.opts.bound_dev_if;
-    if bound == 0 && sdif == 0 {
-        return true;
-    }
     if bound == 0 {
+        if sdif == 0 {
+            return true;
+        }
         let sysctls = &cx.k.netns[socket.netns].sysctls;
         return match socket.kind {
             SockKind::Tcp => sysctls.get(&TCP_L3MDEV_ACCEPT) != 0,

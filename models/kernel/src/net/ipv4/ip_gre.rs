@@ -243,18 +243,9 @@ fn pull_link_header(cx: &mut Cx, skb: SkbId, dev: DevId) -> Option<IpTunnelParm>
 /// Puts the GRE header in front and sends (`__gre_xmit`).
 fn gre_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, parms: IpTunnelParm, protocol: u16) -> Door {
     iptunnel_handle_offloads(cx, skb);
-    let tunnel = ip_tunnel_mut(cx, dev);
-    let number = tunnel.o_seqno;
-    let seq = (parms.o_flags & GRE_SEQ != 0).then_some(number);
-    tunnel.o_seqno = number.wrapping_add(u32::from(seq.is_some()));
+    let seq = next_seqno(cx, dev, parms.o_flags & GRE_SEQ != 0);
     let key = (parms.o_flags & GRE_KEY != 0).then_some(parms.o_key);
-    let has_csum = parms.o_flags & GRE_CSUM != 0;
-    let header = Gre { protocol, has_csum, key, seq }.write();
-    cx.skbs.push(skb, header.len());
-    cx.skbs.data_mut(skb)[..header.len()].copy_from_slice(&header);
-    if has_csum {
-        gre_set_csum(cx.skbs.data_mut(skb));
-    }
+    gre_build_header(cx, skb, Gre { protocol, has_csum: parms.o_flags & GRE_CSUM != 0, key, seq });
     cx.within(Func::IpTunnelXmit, skb, |cx| ip_tunnel_xmit(cx, skb, dev, parms, IPPROTO_GRE))
 }
 
@@ -296,25 +287,34 @@ pub fn gre_tap_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
+/// The number of the next packet of a device, if its packets are numbered.
+fn next_seqno(cx: &mut Cx, dev: DevId, is_numbered: bool) -> Option<u32> {
+    let tunnel = ip_tunnel_mut(cx, dev);
+    let number = tunnel.o_seqno;
+    tunnel.o_seqno = number.wrapping_add(u32::from(is_numbered));
+    is_numbered.then_some(number)
+}
+
+/// Puts a GRE header in front, and returns its length, bytes.
+fn gre_build_header(cx: &mut Cx, skb: SkbId, header: Gre) -> usize {
+    let bytes = header.write();
+    cx.skbs.push(skb, bytes.len());
+    cx.skbs.data_mut(skb)[..bytes.len()].copy_from_slice(&bytes);
+    if header.has_csum {
+        gre_set_csum(cx.skbs.data_mut(skb));
+    }
+    bytes.len()
+}
+
 /// Puts the GRE header in front that the packet asks for, and sends.
 fn gre_fb_xmit(cx: &mut Cx, skb: SkbId, dev: DevId, info: &IpTunnelInfo) -> Door {
     iptunnel_handle_offloads(cx, skb);
     let IpTunnelKey { tun_flags, tun_id, .. } = info.key;
-    let tunnel = ip_tunnel_mut(cx, dev);
-    let number = tunnel.o_seqno;
-    let seq = (tun_flags & TUNNEL_SEQ != 0).then_some(number);
-    tunnel.o_seqno = number.wrapping_add(u32::from(seq.is_some()));
+    let seq = next_seqno(cx, dev, tun_flags & TUNNEL_SEQ != 0);
     let key = (tun_flags & TUNNEL_KEY != 0).then_some(tun_id as u32);
-    let has_csum = tun_flags & TUNNEL_CSUM != 0;
-    let header = Gre { protocol: ETH_P_TEB, has_csum, key, seq }.write();
-    cx.skbs.push(skb, header.len());
-    cx.skbs.data_mut(skb)[..header.len()].copy_from_slice(&header);
-    if has_csum {
-        gre_set_csum(cx.skbs.data_mut(skb));
-    }
-    cx.within(Func::IpMdTunnelXmit, skb, |cx| {
-        ip_md_tunnel_xmit(cx, (skb, dev), info, IPPROTO_GRE, header.len())
-    })
+    let header = Gre { protocol: ETH_P_TEB, has_csum: tun_flags & TUNNEL_CSUM != 0, key, seq };
+    let hlen = gre_build_header(cx, skb, header);
+    cx.within(Func::IpMdTunnelXmit, skb, |cx| ip_md_tunnel_xmit(cx, (skb, dev), info, IPPROTO_GRE, hlen))
 }
 
 /// Takes a packet, or a frame, out of GRE; its sender is told if there is no tunnel for it.
