@@ -22,6 +22,7 @@ const CRATES: &[(&str, &str)] = &[
     ("models/hardware/src/", "glassnet_hardware"),
     ("models/kernel/src/", "glassnet_kernel"),
     ("models/userland/src/", "glassnet_userland"),
+    ("models/cluster/src/", "glassnet_cluster"),
     ("scenarios/src/", "glassnet_scenarios"),
     ("scenarios/command/src/", "glassnet"),
     ("scenarios/wasm/src/", "glassnet_wasm"),

@@ -22,6 +22,7 @@ const CRATES: &[(&str, &str)] = &[
     ("models/hardware", "glassnet-hardware"),
     ("models/kernel", "glassnet-kernel"),
     ("models/userland", "glassnet-userland"),
+    ("models/cluster", "glassnet-cluster"),
     ("scenarios", "glassnet-scenarios"),
     ("scenarios/command", "glassnet"),
     ("scenarios/wasm", "glassnet-wasm"),
@@ -47,7 +48,7 @@ fn crates_import_only_those_below() {
             }
         }
     }
-    assert_none(&broken, "imports run one way: scenarios, userland, kernel, hardware, wire, sim");
+    assert_none(&broken, "imports run one way: scenarios, cluster, userland, kernel, hardware, wire, sim");
 }
 
 #[test]
@@ -167,9 +168,14 @@ fn models_have_no_clock_and_no_ambient_state() {
     let words =
         ["Instant::now", "SystemTime", "std::time::Instant", "thread_local!", "static mut", "std::env::"];
     let mut broken = Vec::new();
-    for folder in
-        ["sim/src", "models/wire/src", "models/hardware/src", "models/kernel/src", "models/userland/src"]
-    {
+    for folder in [
+        "sim/src",
+        "models/wire/src",
+        "models/hardware/src",
+        "models/kernel/src",
+        "models/userland/src",
+        "models/cluster/src",
+    ] {
         for (file, text) in texts(&[folder]) {
             for (line, text) in code(&text) {
                 if words.iter().any(|word| text.contains(word)) {
