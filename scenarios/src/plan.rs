@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use glassnet_userland::program;
+use glassnet_cluster::program;
 
 use crate::lesson::{Block, CableChange, Lesson, Topology};
 use crate::observation::DUMPS;

@@ -1,6 +1,14 @@
 //! Commands that agents run on their nodes.
 
 use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use glassnet_kernel::kernel::INIT_NET;
+use glassnet_sim::Nanos;
+use glassnet_userland::process::{Boxed, Input, Output, Process};
+
+use crate::api::ApiServer;
 
 /// A command line of a real program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +17,13 @@ pub struct Command {
     pub argv: Vec<String>,
     /// Its standard input.
     pub stdin: String,
+}
+
+impl Command {
+    /// A command without standard input, from words between blanks.
+    pub fn words(line: &str) -> Command {
+        Command { argv: line.split_whitespace().map(str::to_owned).collect(), stdin: String::new() }
+    }
 }
 
 /// What a command answered.
@@ -26,4 +41,85 @@ pub struct Answer {
 pub trait Run {
     /// Runs a command to its end.
     fn run(&mut self, command: Command) -> impl Future<Output = Answer> + Send;
+}
+
+/// A command that an agent ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// When it began, ns since boot.
+    pub at: Nanos,
+    /// The node.
+    pub node: String,
+    /// The agent.
+    pub agent: String,
+    /// The command.
+    pub command: Command,
+    /// It goes on by itself (a container's program).
+    pub goes_on: bool,
+}
+
+/// A stream that gives its bytes once.
+pub struct Given(Mutex<Vec<u8>>);
+
+impl Given {
+    /// A stream of these bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Arc<Given> {
+        Arc::new(Given(Mutex::new(bytes.into())))
+    }
+}
+
+impl Input for Given {
+    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        Box::pin(async move { Ok(bytes) })
+    }
+}
+
+/// A stream that keeps what is written.
+#[derive(Default)]
+struct Kept(Mutex<Vec<u8>>);
+
+impl Kept {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Output for Kept {
+    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend_from_slice(bytes);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// The shell of a node, in which an agent runs its commands.
+pub struct NodeShell<'a> {
+    /// The agent.
+    pub process: &'a mut Process,
+    /// The server that keeps what was run.
+    pub api: Arc<ApiServer>,
+}
+
+impl Run for NodeShell<'_> {
+    async fn run(&mut self, command: Command) -> Answer {
+        let (stdout, stderr) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+        let mut child = self.process.child(INIT_NET, command.argv.clone());
+        child.stdin = Given::new(command.stdin.as_bytes());
+        (child.stdout, child.stderr) = (stdout.clone(), stderr.clone());
+        self.api.note(Ran {
+            at: self.process.now(),
+            node: hostname(self.process),
+            agent: self.process.name().to_owned(),
+            command,
+            goes_on: false,
+        });
+        let status = self.process.shell.clone().spawn(child).await;
+        Answer { status, stdout: stdout.text(), stderr: stderr.text() }
+    }
+}
+
+/// The name of a process's machine.
+pub fn hostname(process: &Process) -> String {
+    process.world().kernel(process.machine).hostname.clone()
 }

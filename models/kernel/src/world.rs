@@ -524,6 +524,11 @@ impl World {
         self.events.schedule(at, Event::Wake);
     }
 
+    /// Programs that wait for something should look again.
+    pub fn wake_programs(&mut self) {
+        self.wakeups = true;
+    }
+
     /// True if a task may have something to do since the last time that this was asked.
     pub fn take_wakeups(&mut self) -> bool {
         std::mem::take(&mut self.wakeups)

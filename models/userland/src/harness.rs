@@ -13,7 +13,7 @@ use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_sim::Nanos;
 
 use crate::process::{
-    self, Boxed, Child, Files, Input, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
+    self, Boxed, Child, Exit, Files, Input, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
 };
 
 /// Result of a program.
@@ -251,7 +251,9 @@ impl Spawner for Direct {
         Box::pin(async { found })
     }
 
-    fn detach(&self, _: Child) {}
+    fn detach(&self, _: Child) -> Arc<Exit> {
+        Arc::default()
+    }
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {
         Box::pin(async move {

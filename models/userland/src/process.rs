@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Poll, Waker};
 
 use glassnet_kernel::Cx;
@@ -131,8 +131,41 @@ pub trait Spawner: Send + Sync {
     fn find<'a>(&'a self, name: &'a str, cwd: &'a str) -> Boxed<'a, io::Result<String>>;
     /// Runs the child and returns its exit status; 127 with bash's message for an unknown command.
     fn spawn(&self, child: Child) -> Boxed<'_, i32>;
-    /// Starts a program of the system that goes on by itself, without a terminal (`daemon(3)`).
-    fn detach(&self, child: Child);
+    /// Starts a command line that goes on by itself (`daemon(3)`).
+    fn detach(&self, child: Child) -> Arc<Exit>;
+}
+
+/// How a command line that goes on by itself ended.
+#[derive(Debug, Default)]
+pub struct Exit(OnceLock<i32>);
+
+impl Exit {
+    /// It ended so. Who waits for it is to be woken.
+    pub fn set(&self, status: i32) {
+        // It ends once.
+        let _ = self.0.set(status);
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn status(&self) -> Option<i32> {
+        self.0.get().copied()
+    }
+}
+
+/// What a program without a terminal reads and writes.
+#[derive(Debug)]
+pub struct Nowhere;
+
+impl Input for Nowhere {
+    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+impl Output for Nowhere {
+    fn write<'a>(&'a self, _: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A signal by its Linux number.
@@ -587,6 +620,13 @@ impl Process {
             affinity: self.affinity,
             vrf: self.vrf.clone(),
         }
+    }
+
+    /// A child without a terminal, with signals of its own, for [`Spawner::detach`].
+    pub fn daemon(&self, netns: NetnsId, argv: Vec<String>) -> Child {
+        let nowhere = Arc::new(Nowhere);
+        let (stdin, stdout, stderr) = (nowhere.clone(), nowhere.clone(), nowhere);
+        Child { stdin, stdout, stderr, signals: Arc::default(), ..self.child(netns, argv) }
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn bash_with(
     more: Vec<(&str, Arc<dyn Builtin>)>,
 ) -> Bash {
     let registry = BuiltinRegistry::new();
-    for program in glassnet_userland::installed() {
+    for program in glassnet_cluster::installed() {
         let command = super::command::ProgramCommand { place: place.clone(), program };
         registry.insert_command(program.name(), command);
     }

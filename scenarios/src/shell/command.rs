@@ -10,7 +10,7 @@ use std::task::Poll;
 use bashkit::{
     Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, FileSystem, async_trait,
 };
-use glassnet_userland::process::{self, Boxed, Child, Input, Output, Process, Program, Signals, Spawner};
+use glassnet_userland::process::{self, Boxed, Child, Exit, Input, Output, Process, Program, Signals, Spawner};
 
 use super::builder;
 use super::files::{MachineFs, ProgramFiles};
@@ -120,21 +120,6 @@ fn to_io(error: bashkit::Error) -> io::Error {
     }
 }
 
-/// What a program without a terminal reads and writes.
-struct Nowhere;
-
-impl Input for Nowhere {
-    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-}
-
-impl Output for Nowhere {
-    fn write<'a>(&'a self, _: &'a [u8]) -> Boxed<'a, io::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
 /// Runs the command lines of `ip netns exec`, `nsenter` and `timeout`: programs directly, anything else in a new shell
 /// with the machine's files.
 struct ShellSpawner {
@@ -162,15 +147,15 @@ impl Spawner for ShellSpawner {
         })
     }
 
-    fn detach(&self, child: Child) {
-        let name = child.argv.first().and_then(|name| command_name(name));
-        let Some(program) = name.and_then(glassnet_userland::program) else { return };
+    fn detach(&self, child: Child) -> Arc<Exit> {
         let place = Place { is_background: true, depth: 0, ..self.place.clone() };
-        let nowhere = Arc::new(Nowhere);
-        let (stdin, stdout, stderr) = (nowhere.clone(), nowhere.clone(), nowhere);
-        let child = Child { stdin, stdout, stderr, signals: Arc::default(), ..child };
-        let machine = self.place.machine.clone();
-        machine.detach(Box::pin(async move { start(&place, program, child, None).await }));
+        let (machine, exit) = (self.place.machine.clone(), Arc::new(Exit::default()));
+        let (world, ended) = (machine.world.clone(), exit.clone());
+        machine.detach(Box::pin(async move {
+            ended.set(ShellSpawner { place }.spawn(child).await);
+            world.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).wake_programs();
+        }));
+        exit
     }
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {
@@ -185,7 +170,7 @@ impl Spawner for ShellSpawner {
                 return 126;
             }
             let name = child.argv.first().and_then(|name| command_name(name));
-            match name.and_then(glassnet_userland::program) {
+            match name.and_then(glassnet_cluster::program) {
                 Some(program) => start(&self.place, program, child, None).await,
                 None if name == Some("kill") => {
                     let (status, text) = self.place.machine.kill(child.argv.get(1..).unwrap_or_default());

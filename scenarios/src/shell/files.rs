@@ -56,7 +56,7 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
         disk.add_file(path, text, 0o644);
     }
     let stub = |name: &str| format!("{STUB}{name}\nexec {name} \"$@\"\n");
-    for program in glassnet_userland::installed() {
+    for program in glassnet_cluster::installed() {
         disk.add_file(program.path, stub(program.name()), 0o755);
     }
     for name in super::builder::file_commands() {

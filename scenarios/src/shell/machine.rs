@@ -13,7 +13,7 @@ use super::live::Job;
 use super::terminal::Terminal;
 
 /// A program that goes on by itself.
-pub(super) type Daemon = Boxed<'static, i32>;
+pub(super) type Daemon = Boxed<'static, ()>;
 
 /// A machine's terminal, files and running programs.
 pub(super) struct Machine {

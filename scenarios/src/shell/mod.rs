@@ -268,7 +268,7 @@ impl Shell {
             self.machine.prompt().next = None;
             self.running = Some(life(self.machine.clone()));
         }
-        let prepared = live::prepare(command, |name| glassnet_userland::program(name).is_some());
+        let prepared = live::prepare(command, |name| glassnet_cluster::program(name).is_some());
         let mut prompt = self.machine.prompt();
         prompt.next = Some(prepared);
         prompt.finished = None;
@@ -292,8 +292,16 @@ impl Shell {
         let waker = Waker::from(self.woken.clone());
         let mut context = Context::from_waker(&waker);
         let ended = self.running.as_mut().map(|running| running.as_mut().poll(&mut context));
-        self.daemons.extend(self.machine.take_detached());
         self.daemons.retain_mut(|daemon| daemon.as_mut().poll(&mut context).is_pending());
+        // Those that were started now may start others.
+        loop {
+            let mut started = self.machine.take_detached();
+            if started.is_empty() {
+                break;
+            }
+            started.retain_mut(|daemon| daemon.as_mut().poll(&mut context).is_pending());
+            self.daemons.extend(started);
+        }
         match ended {
             None | Some(Poll::Pending) => None,
             Some(Poll::Ready(ended)) => {

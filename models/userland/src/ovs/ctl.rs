@@ -62,7 +62,7 @@ async fn start(process: &mut Process, has_id: bool) -> i32 {
     }
     process.syscall(dp_init);
     process.print("Configuring Open vSwitch system IDs.\nStarting ovs-vswitchd.\n");
-    let daemon = process.child(process.netns, vec!["ovs-vswitchd".to_owned()]);
+    let daemon = process.daemon(process.netns, vec!["ovs-vswitchd".to_owned()]);
     let shell: Arc<_> = process.shell.clone();
     shell.detach(daemon);
     let machine = process.machine;

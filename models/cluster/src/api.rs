@@ -1,0 +1,167 @@
+//! The API server, as its clients reach it.
+//!
+//! Not modelled: the network between it and them. Each machine of a cluster reaches it through a socket of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use glassnet_kernel::world::World;
+use glassnet_sim::Nanos;
+use glassnet_userland::process::{Child, Process};
+
+use crate::command::Ran;
+use crate::config::Config;
+use crate::object::{Key, Object};
+use crate::store::{Change, Store};
+
+/// The path of the socket.
+const SOCKET: &str = "/run/kubernetes/apiserver.sock";
+
+/// A command that `kubectl exec` asks a node's kubelet to run in a pod.
+pub struct Exec {
+    /// The pod.
+    pub pod: Key,
+    /// The command, with the streams of `kubectl`. Its namespace is the pod's.
+    pub child: Child,
+    /// Its exit status, when it has ended.
+    pub ended: Arc<Mutex<Option<i32>>>,
+}
+
+/// The API server.
+pub struct ApiServer {
+    store: Mutex<Store>,
+    ran: Mutex<Vec<Ran>>,
+    execs: Mutex<BTreeMap<String, Vec<Exec>>>,
+    logs: Mutex<BTreeMap<Key, Vec<u8>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl ApiServer {
+    /// A server with an empty store.
+    pub fn new(config: Config, seed: u64) -> ApiServer {
+        let (ran, execs, logs) = Default::default();
+        ApiServer { store: Mutex::new(Store::new(config, seed)), ran, execs, logs }
+    }
+
+    /// The server of the cluster to which a machine belongs.
+    pub fn of(process: &Process) -> Option<Arc<ApiServer>> {
+        process.world().kernel(process.machine).unix.connect(SOCKET)
+    }
+
+    /// All machines of a world reach the server from now on.
+    pub fn bind(self: &Arc<Self>, world: &mut World) {
+        for kernel in &mut world.machines {
+            kernel.unix.bind(SOCKET, self.clone());
+        }
+    }
+
+    /// Its store, locked. Never keep the guard over an await.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
+    }
+
+    /// Does something with the store, and wakes those who wait for a change.
+    pub fn change<T>(&self, process: &Process, work: impl FnOnce(&mut Store, Nanos) -> T) -> T {
+        let now = process.now();
+        let mut store = self.store();
+        let before = store.changes(0).len();
+        let done = work(&mut store, now);
+        if store.changes(before).is_empty() {
+            return done;
+        }
+        drop(store);
+        process.syscall(|cx| cx.wake_up());
+        done
+    }
+
+    /// Keeps a command that an agent ran.
+    pub fn note(&self, ran: Ran) {
+        lock(&self.ran).push(ran);
+    }
+
+    /// The commands that agents ran, in order.
+    pub fn ran(&self) -> Vec<Ran> {
+        lock(&self.ran).clone()
+    }
+
+    /// Asks the kubelet of a node to run a command in a pod.
+    pub fn exec(&self, process: &Process, node: &str, exec: Exec) {
+        lock(&self.execs).entry(node.to_owned()).or_default().push(exec);
+        process.syscall(|cx| cx.wake_up());
+    }
+
+    /// What a node's kubelet is asked to run.
+    pub fn take_execs(&self, node: &str) -> Vec<Exec> {
+        lock(&self.execs).remove(node).unwrap_or_default()
+    }
+
+    /// A node's kubelet is asked to run something.
+    pub fn has_execs(&self, node: &str) -> bool {
+        lock(&self.execs).contains_key(node)
+    }
+
+    /// A pod's container printed something.
+    pub fn log(&self, pod: &Key, bytes: &[u8]) {
+        lock(&self.logs).entry(pod.clone()).or_default().extend_from_slice(bytes);
+    }
+
+    /// What a pod's container printed.
+    pub fn logged(&self, pod: &Key) -> Vec<u8> {
+        lock(&self.logs).get(pod).cloned().unwrap_or_default()
+    }
+}
+
+/// What an agent knows: it learns of each change after the cluster's delay.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// The objects as far as it knows.
+    pub objects: BTreeMap<Key, Arc<Object>>,
+    next: usize,
+}
+
+impl Watch {
+    /// Takes in what is known by now; the changes, in order.
+    pub fn take(&mut self, store: &Store, now: Nanos) -> Vec<Change> {
+        let known = |change: &&Change| change.at + store.config.delay <= now;
+        let news: Vec<Change> = store.changes(self.next).iter().take_while(known).cloned().collect();
+        self.next += news.len();
+        for change in &news {
+            match &change.object {
+                Some(object) => _ = self.objects.insert(change.key.clone(), object.clone()),
+                None => _ = self.objects.remove(&change.key),
+            }
+        }
+        news
+    }
+
+    /// When the next change is known.
+    pub fn due(&self, store: &Store) -> Option<Nanos> {
+        Some(store.changes(self.next).first()?.at + store.config.delay)
+    }
+}
+
+/// Waits until the agent learns of a change, the deadline passes, or `ready`.
+pub async fn wait(
+    process: &mut Process,
+    api: &ApiServer,
+    watch: &Watch,
+    deadline: Option<Nanos>,
+    mut ready: impl FnMut(&mut World) -> bool + Send,
+) {
+    loop {
+        let due = watch.due(&api.store());
+        let until = [due, deadline].into_iter().flatten().min();
+        let is_news = |world: &mut World| {
+            // Another change makes another deadline.
+            let changed = due.is_none() && watch.due(&api.store()).is_some();
+            (ready(world) || changed).then_some(!changed)
+        };
+        match process.wait(until, is_news).await {
+            glassnet_userland::process::Woken::Ready(false) => {}
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a cluster is like: the front matter's `cluster`.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
+
+/// A range of IPv4 addresses, `10.244.0.0/16`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Its first address.
+    pub first: Ipv4Addr,
+    /// Length of its prefix, bits.
+    pub len: u8,
+}
+
+impl Range {
+    /// Reads a range; the part behind the prefix must be zero.
+    pub fn parse(text: &str) -> Option<Range> {
+        let (address, len) = text.split_once('/')?;
+        let (first, len): (Ipv4Addr, u8) = (address.parse().ok()?, len.parse().ok()?);
+        let range = Range { first, len };
+        (len <= 32 && first.to_bits() & (range.size() - 1) as u32 == 0).then_some(range)
+    }
+
+    /// How many addresses it has.
+    pub fn size(self) -> u64 {
+        1 << (32 - u32::from(self.len))
+    }
+
+    /// The address at this place in it, wrapped at its end.
+    pub fn at(self, index: u64) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.first.to_bits() + (index % self.size()) as u32)
+    }
+
+    /// The address is in it.
+    pub fn contains(self, address: Ipv4Addr) -> bool {
+        u64::from(address.to_bits().wrapping_sub(self.first.to_bits())) < self.size()
+    }
+
+    /// The n-th part of it with prefixes of this length.
+    pub fn part(self, len: u8, index: u64) -> Option<Range> {
+        let size = 1u64 << (32 - u32::from(len));
+        (len >= self.len && (index + 1) * size <= self.size())
+            .then(|| Range { first: self.at(index * size), len })
+    }
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}/{}", self.first, self.len)
+    }
+}
+
+/// A machine of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// Its card.
+    pub device: String,
+    /// Its address, and the length of the prefix of its network.
+    pub address: (Ipv4Addr, u8),
+    /// Its default gateway.
+    pub gateway: Option<Ipv4Addr>,
+    /// Labels beside those that the kubelet gives it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Its nodes by the names of their machines. The first is the control plane too.
+    pub nodes: BTreeMap<String, NodeConfig>,
+    /// Addresses of pods; each node has a /24 of them.
+    pub pods: Range,
+    /// Addresses of services.
+    pub services: Range,
+    /// Addresses that the cloud gives to load balancers; without it they stay pending.
+    pub balancers: Option<Range>,
+    /// How long an agent takes to learn of a change, ns.
+    pub delay: Nanos,
+}
+
+/// Length of the prefix of a node's range of pods (`--node-cidr-mask-size`).
+pub const NODE_MASK: u8 = 24;
+
+/// Ports that services may have on nodes (`--service-node-port-range`).
+pub const NODE_PORTS: std::ops::RangeInclusive<u16> = 30000..=32767;

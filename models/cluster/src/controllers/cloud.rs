@@ -1,0 +1,48 @@
+//! A small cloud: addresses for services of type LoadBalancer.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use glassnet_sim::Nanos;
+use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Service};
+
+use crate::error::ApiError;
+use crate::store::Store;
+
+fn addresses(service: &Service) -> impl Iterator<Item = Ipv4Addr> {
+    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = status.into_iter().flat_map(|status| status.ingress.iter().flatten());
+    ingress.filter_map(|ingress| ingress.ip.as_ref()?.parse().ok())
+}
+
+/// Gives each load balancer an address, and takes it from services that are none any more.
+pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
+    let Some(range) = store.config.balancers else { return Ok(()) };
+    let mut taken: BTreeSet<Ipv4Addr> = store.list::<Service>().flat_map(addresses).collect();
+    let services: Vec<Service> = store.list::<Service>().cloned().collect();
+    for service in services {
+        let spec = service.spec.clone().unwrap_or_default();
+        let is_balancer = spec.type_.as_deref() == Some("LoadBalancer");
+        let has = addresses(&service).next().is_some();
+        let ingress = match (is_balancer, has) {
+            (true, false) => {
+                let asked = spec.load_balancer_ip.as_ref().and_then(|text| text.parse().ok());
+                let mut all = (0..range.size()).map(|at| range.at(at));
+                let free = |address: &Ipv4Addr| !taken.contains(address);
+                let Some(address) = asked.filter(free).or_else(|| all.find(free)) else { continue };
+                taken.insert(address);
+                let ip = Some(address.to_string());
+                Some(vec![LoadBalancerIngress { ip, ip_mode: Some("VIP".to_owned()), ..Default::default() }])
+            }
+            (false, true) => None,
+            _ => continue,
+        };
+        let meta = &service.metadata;
+        let place = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+        store.edit(place, now, |service: &mut Service| {
+            let status = service.status.get_or_insert_default();
+            status.load_balancer = Some(LoadBalancerStatus { ingress });
+        })?;
+    }
+    Ok(())
+}

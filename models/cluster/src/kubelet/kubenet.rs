@@ -1,0 +1,109 @@
+//! kubenet: a bridge `cbr0` on each node, with addresses by `host-local`, as the plugins `bridge` and `host-local` set it up.
+//!
+//! It was a part of the kubelet until Kubernetes 1.24. Hairpin mode is `hairpin-veth`.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use glassnet_userland::process::Process;
+
+use super::run;
+use crate::api::ApiServer;
+use crate::command::{Command, NodeShell, Run};
+use crate::config::Range;
+
+/// The network of a node's pods.
+#[derive(Debug, Default)]
+pub(super) struct Kubenet {
+    range: Option<Range>,
+    taken: BTreeSet<Ipv4Addr>,
+    /// Addresses are given in turn.
+    last: Option<Ipv4Addr>,
+    has_bridge: bool,
+}
+
+/// A pod's place in it.
+#[derive(Clone, Debug)]
+pub(super) struct Attached {
+    /// Name of the pod's network namespace.
+    pub netns: String,
+    /// The device of the node that leads there.
+    pub veth: String,
+    /// The pod's address.
+    pub address: Ipv4Addr,
+}
+
+impl Kubenet {
+    /// The node has a range of pods.
+    pub(super) fn is_configured(&self) -> bool {
+        self.range.is_some()
+    }
+
+    /// Takes a range of pods. What leaves the cluster gets the node's address.
+    pub(super) async fn configure(&mut self, process: &mut Process, api: &Arc<ApiServer>, range: Range) {
+        self.range = Some(range);
+        run(process, api, "sysctl -w net.ipv4.ip_forward=1").await;
+        let inside = api.store().config.pods;
+        let comment = "kubenet: SNAT for outbound traffic from cluster";
+        let mut rule = Command::words("iptables -w -t nat -A POSTROUTING -m comment --comment");
+        rule.argv.push(comment.to_owned());
+        let rest = format!("-m addrtype ! --dst-type LOCAL ! -d {inside} -j MASQUERADE");
+        rule.argv.extend(Command::words(&rest).argv);
+        NodeShell { process, api: api.clone() }.run(rule).await;
+    }
+
+    /// Makes the network of a pod; `None`: no address is left.
+    pub(super) async fn add(
+        &mut self,
+        process: &mut Process,
+        api: &Arc<ApiServer>,
+        uid: &str,
+    ) -> Option<Attached> {
+        let range = self.range?;
+        let gateway = range.at(1);
+        let address = self.reserve(range)?;
+        let id: String = uid.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+        let attached = Attached { netns: format!("cni-{uid}"), veth: format!("veth{id}"), address };
+        let Attached { netns, veth, .. } = &attached;
+        let len = range.len;
+        let mut lines = vec![format!("ip netns add {netns}"), format!("ip -n {netns} link set lo up")];
+        if !self.has_bridge {
+            lines.push("ip link add cbr0 type bridge".to_owned());
+            lines.push("ip link set cbr0 up".to_owned());
+            self.has_bridge = true;
+        }
+        lines.push(format!("ip link add {veth} type veth peer name eth0 netns {netns}"));
+        lines.push(format!("ip link set {veth} master cbr0"));
+        lines.push(format!("ip link set {veth} up"));
+        lines.push(format!("bridge link set dev {veth} hairpin on"));
+        lines.push(format!("ip -n {netns} link set eth0 up"));
+        lines.push(format!("ip -n {netns} addr add {address}/{len} brd + dev eth0"));
+        lines.push(format!("ip -n {netns} route add default via {gateway} dev eth0"));
+        if self.taken.len() == 1 && self.last == Some(address) {
+            lines.push(format!("ip addr replace {gateway}/{len} brd + dev cbr0"));
+        }
+        for line in lines {
+            run(process, api, &line).await;
+        }
+        Some(attached)
+    }
+
+    /// Removes the network of a pod.
+    pub(super) async fn remove(&mut self, process: &mut Process, api: &Arc<ApiServer>, attached: &Attached) {
+        self.taken.remove(&attached.address);
+        run(process, api, &format!("ip -n {} link del eth0", attached.netns)).await;
+        run(process, api, &format!("ip netns del {}", attached.netns)).await;
+    }
+
+    /// The next address behind the last one that was given (`host-local`).
+    fn reserve(&mut self, range: Range) -> Option<Ipv4Addr> {
+        let after = self.last.map_or(2, |last| u64::from(last.to_bits() - range.first.to_bits()) + 1);
+        let usable = range.size().checked_sub(3)?;
+        let all = (0..usable).map(|step| range.at(2 + (after - 2 + step) % usable));
+        let free = all.into_iter().find(|address| !self.taken.contains(address))?;
+        self.taken.insert(free);
+        self.last = Some(free);
+        Some(free)
+    }
+}
