@@ -64,5 +64,8 @@ pub fn build_with_plugs(topology: &Topology, seed: u64) -> (World, Plugs) {
         let [a, b] = link.endpoints.each_ref().map(|end| plugs[end]);
         world.connect(a, b, Cable { rate: link.rate, delay: link.delay, faults: link.faults });
     }
+    if let Some(cluster) = &topology.cluster {
+        glassnet_cluster::start(&mut world, cluster.clone(), seed);
+    }
     (world, plugs)
 }

@@ -51,6 +51,11 @@ impl ApiServer {
         process.world().kernel(process.machine).unix.connect(SOCKET)
     }
 
+    /// The server of the cluster of a world.
+    pub fn in_world(world: &World) -> Option<Arc<ApiServer>> {
+        world.machines.first()?.unix.connect(SOCKET)
+    }
+
     /// All machines of a world reach the server from now on.
     pub fn bind(self: &Arc<Self>, world: &mut World) {
         for kernel in &mut world.machines {

@@ -29,16 +29,17 @@ pub mod store;
 
 use std::sync::Arc;
 
+use glassnet_kernel::ids::MachineId;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 use glassnet_userland::process::Program;
-use k8s_openapi::api::core::v1::{Namespace, Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use api::ApiServer;
 use config::Config;
-use error::ApiError;
+use object::Object;
 
 /// The version of Kubernetes.
 pub const VERSION: &str = "1.36.2";
@@ -63,24 +64,22 @@ pub fn program(name: &str) -> Option<&'static Program> {
     installed().find(|program| program.name() == name)
 }
 
-/// A cluster in a world whose machines have its nodes' names: its API server. Its agents are to be started: see [`daemons`].
-///
-/// # Errors
-///
-/// What the API server refuses of the first objects.
-pub fn start(world: &mut World, config: Config, seed: u64) -> Result<Arc<ApiServer>, ApiError> {
+/// Starts the API server of a cluster in a world whose machines have its nodes' names. Its agents are to be started: see [`daemons`].
+pub fn start(world: &mut World, config: Config, seed: u64) {
     let api = Arc::new(ApiServer::new(config, seed));
     {
         let mut store = api.store();
-        for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-            let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-            store.create(Namespace { metadata, ..Namespace::default() }, Nanos::ZERO)?;
-        }
         let first = store.config.services.at(1).to_string();
-        store.create(kubernetes(first), Nanos::ZERO)?;
+        let name = |name: &str| ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let namespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
+        let namespaces =
+            namespaces.map(|each| Namespace { metadata: name(each), ..Namespace::default() }.into());
+        for object in namespaces.into_iter().chain([kubernetes(first).into()]) {
+            // An empty store refuses none of them.
+            let _: Result<Arc<Object>, _> = store.create::<Object>(object, Nanos::ZERO);
+        }
     }
     api.bind(world);
-    Ok(api)
 }
 
 /// The service of the API server itself.
@@ -108,14 +107,27 @@ fn kubernetes(address: String) -> Service {
     }
 }
 
-/// The agents to start on each machine, in order. The first node is the control plane too.
-pub fn daemons(config: &Config) -> Vec<(String, &'static str)> {
+/// The agents to start, in order, each with its machine. The first node is the control plane too.
+pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
+    let Some(api) = ApiServer::in_world(world) else { return Vec::new() };
     let mut all = Vec::new();
-    for (at, name) in config.nodes.keys().enumerate() {
+    let nodes = api.store().config.nodes.keys().filter_map(|name| world.machine(name)).collect::<Vec<_>>();
+    for (at, node) in nodes.into_iter().enumerate() {
         if at == 0 {
-            all.extend([(name.clone(), "kube-controller-manager"), (name.clone(), "kube-scheduler")]);
+            all.extend([(node, "kube-controller-manager"), (node, "kube-scheduler")]);
         }
-        all.extend([(name.clone(), "kubelet"), (name.clone(), "cloud-route-controller")]);
+        all.extend([(node, "kubelet"), (node, "cloud-route-controller")]);
     }
     all
+}
+
+/// All nodes of the world's cluster are ready; also where there is none.
+pub fn is_up(world: &World) -> bool {
+    let Some(api) = ApiServer::in_world(world) else { return true };
+    let store = api.store();
+    let is_ready = |node: &Node| {
+        let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    };
+    store.config.nodes.keys().all(|name| store.get::<Node>("", name).is_some_and(is_ready))
 }

@@ -7,6 +7,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::cluster::RawCluster;
 use super::error::Reader;
 use super::topology::{Checker, RawTopology, Topology};
 use super::{Block, CableChange, FrontMatter, LessonError, Prompt, cable};
@@ -16,6 +17,7 @@ use super::{Block, CableChange, FrontMatter, LessonError, Prompt, cable};
 struct RawFrontMatter {
     title: String,
     topology: RawTopology,
+    cluster: Option<Spanned<RawCluster>>,
     #[serde(default)]
     measures: BTreeMap<String, Spanned<String>>,
 }
@@ -24,7 +26,8 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
     let (yaml, body) = split_front_matter(reader)?;
     let raw: RawFrontMatter = read_yaml(reader, yaml.clone())?;
     let checker = Checker { reader, base: yaml.start };
-    let topology = checker.topology(raw.topology)?;
+    let mut topology = checker.topology(raw.topology)?;
+    topology.cluster = raw.cluster.map(|cluster| checker.cluster(cluster, &topology)).transpose()?;
     let measures = checker.measures(raw.measures, &topology)?;
     let blocks = blocks(reader, body, &topology)?;
     Ok((FrontMatter { title: raw.title, topology, measures }, blocks))

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `topology.rs` | machines, NICs, switches and cables |
+//! | `cluster.rs` | a Kubernetes cluster on the machines |
 //! | `markdown.rs` | front matter, `console` and `cable` fences |
 //! | `cable.rs` | what hands do to cables |
 //! | `yaml.rs` | `topology` + `steps` |
@@ -13,6 +14,7 @@
 //! Lessons are not run here.
 
 mod cable;
+mod cluster;
 mod error;
 mod markdown;
 mod measure;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
+use glassnet_cluster::config::Config;
 use glassnet_hardware::Faults;
 use glassnet_kernel::cost::{Profile, ProfileError, SHIPPED};
 use glassnet_kernel::drivers::nic;
@@ -37,6 +38,8 @@ pub struct Topology {
     pub switches: BTreeMap<String, Switch>,
     /// Cables.
     pub links: Vec<Link>,
+    /// The Kubernetes cluster on these machines, if there is one.
+    pub cluster: Option<Config>,
 }
 
 /// A machine.
@@ -193,7 +196,7 @@ impl Checker<'_> {
     }
 
     /// The range of a key that follows `from`; the rest of that line if it is written in another way.
-    fn key(&self, name: &str, from: usize) -> Range<usize> {
+    pub(super) fn key(&self, name: &str, from: usize) -> Range<usize> {
         let text = self.reader.source.get(from..).unwrap_or_default();
         let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let found = text.match_indices(name).find(|(at, _)| {

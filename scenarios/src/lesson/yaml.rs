@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::cluster::RawCluster;
 use super::error::Reader;
 use super::markdown::read_yaml;
 use super::topology::{Checker, RawTopology};
@@ -15,6 +16,7 @@ use super::{Block, FrontMatter, LessonError, Prompt, cable};
 struct RawScenario {
     title: Option<String>,
     topology: RawTopology,
+    cluster: Option<Spanned<RawCluster>>,
     #[serde(default)]
     measures: BTreeMap<String, Spanned<String>>,
     steps: Vec<RawStep>,
@@ -36,7 +38,8 @@ struct RawStep {
 pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), LessonError> {
     let raw: RawScenario = read_yaml(reader, 0..reader.source.len())?;
     let checker = Checker { reader, base: 0 };
-    let topology = checker.topology(raw.topology)?;
+    let mut topology = checker.topology(raw.topology)?;
+    topology.cluster = raw.cluster.map(|cluster| checker.cluster(cluster, &topology)).transpose()?;
     let measures = checker.measures(raw.measures, &topology)?;
     let mut blocks = Vec::new();
     for step in raw.steps {

@@ -10,7 +10,9 @@ use std::task::Poll;
 use bashkit::{
     Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, FileSystem, async_trait,
 };
-use glassnet_userland::process::{self, Boxed, Child, Exit, Input, Output, Process, Program, Signals, Spawner};
+use glassnet_userland::process::{
+    self, Boxed, Child, Exit, Input, Nowhere, Output, Process, Program, Signals, Spawner,
+};
 
 use super::builder;
 use super::files::{MachineFs, ProgramFiles};
@@ -182,6 +184,24 @@ impl Spawner for ShellSpawner {
             }
         })
     }
+}
+
+/// Starts a program of the system at boot.
+pub(super) fn daemon(place: &Place, name: &str) {
+    let nowhere = Arc::new(Nowhere);
+    let child = Child {
+        netns: place.netns,
+        argv: vec![name.to_owned()],
+        env: place.machine.env.clone(),
+        cwd: "/".to_owned(),
+        stdin: nowhere.clone(),
+        stdout: nowhere.clone(),
+        stderr: nowhere,
+        signals: Arc::default(),
+        affinity: place.affinity,
+        vrf: None,
+    };
+    ShellSpawner { place: place.clone() }.detach(child);
 }
 
 impl ShellSpawner {

@@ -64,6 +64,11 @@ impl Machine {
         self.detached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(daemon);
     }
 
+    /// Programs are to go on by themselves that nobody has taken over yet.
+    pub(super) fn has_detached(&self) -> bool {
+        !self.detached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).is_empty()
+    }
+
     /// Hands over the programs that go on by themselves since this was called last.
     pub(super) fn take_detached(&self) -> Vec<Daemon> {
         std::mem::take(&mut *self.detached.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))

@@ -47,6 +47,12 @@ use clock::Clock;
 use limits::TIME_LIMIT;
 use machine::{Daemon, Machine, Place};
 
+/// How long the nodes of a cluster may take until they are ready.
+const CLUSTER_LIMIT: Nanos = Nanos(600_000_000_000);
+
+/// What agents have to do when nodes are ready is done after this time.
+const CLUSTER_SETTLES: Nanos = Nanos(1_000_000_000);
+
 /// Result of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -137,7 +143,35 @@ impl Session {
             woken: Arc::new(Woken(AtomicBool::new(false))),
         };
         let machines = names.into_iter().map(|(name, id)| (name.clone(), shell(&name, id))).collect();
-        Ok(Session { world: world.clone(), sleepers, machines, clock })
+        let mut session = Session { world: world.clone(), sleepers, machines, clock };
+        session.start_cluster().map_err(std::io::Error::other)?;
+        Ok(session)
+    }
+
+    /// Starts the agents of a cluster, and lets time pass until its nodes are ready.
+    fn start_cluster(&mut self) -> Result<(), ShellError> {
+        let daemons = glassnet_cluster::daemons(&self.world());
+        for (machine, name) in &daemons {
+            let shell = self.machines.values_mut().find(|shell| shell.machine.id == *machine);
+            shell.into_iter().for_each(|shell| shell.start_daemon(name));
+        }
+        let Some(first) = self.machines.keys().next().cloned().filter(|_| !daemons.is_empty()) else {
+            return Ok(());
+        };
+        let deadline = self.world().now() + CLUSTER_LIMIT;
+        let mut settled = None;
+        loop {
+            self.poll_all(&first)?;
+            let now = self.world().now();
+            if settled.is_none() && glassnet_cluster::is_up(&self.world()) {
+                settled = Some(now + CLUSTER_SETTLES);
+                self.world().wake_at(now + CLUSTER_SETTLES);
+            }
+            if settled.is_some_and(|at| now >= at) {
+                return Ok(());
+            }
+            self.advance(deadline)?;
+        }
     }
 
     /// The world, locked.
@@ -262,6 +296,12 @@ impl Session {
 }
 
 impl Shell {
+    /// Starts a program that goes on by itself.
+    fn start_daemon(&mut self, name: &str) {
+        command::daemon(&initial(self.machine.clone()), name);
+        self.woken.0.store(true, Ordering::Release);
+    }
+
     /// Passes a command line to the shell, and starts a shell if there is none.
     fn submit(&mut self, command: &str) {
         if self.running.is_none() {
@@ -279,7 +319,8 @@ impl Shell {
     }
 
     fn is_woken(&self) -> bool {
-        (self.running.is_some() || !self.daemons.is_empty()) && self.woken.0.load(Ordering::Acquire)
+        (self.running.is_some() || !self.daemons.is_empty() || self.machine.has_detached())
+            && self.woken.0.load(Ordering::Acquire)
     }
 
     /// Polls the shell if it was woken; its status or error if it ended.
@@ -323,17 +364,22 @@ pub fn is_own_variable(name: &str) -> bool {
         || builder::login_env().contains_key(name)
 }
 
-/// Runs a machine's shell until `exit`.
-fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
-    let place = Place {
-        machine: machine.clone(),
+/// The context of a machine's own shell.
+fn initial(machine: Arc<Machine>) -> Place {
+    Place {
+        machine,
         netns: INIT_NET,
         affinity: CpuMask::ALL,
         vrf: None,
         signals: None,
         is_background: false,
         depth: 0,
-    };
+    }
+}
+
+/// Runs a machine's shell until `exit`.
+fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String>> + Send>> {
+    let place = initial(machine.clone());
     let more: Vec<(&str, Arc<dyn bashkit::Builtin>)> = vec![
         ("__glassnet_prompt", Arc::new(prompt::Next(machine.clone()))),
         ("__glassnet_status", Arc::new(prompt::Status)),

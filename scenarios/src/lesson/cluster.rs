@@ -1,0 +1,156 @@
+//! The cluster of a lesson: which of its machines are nodes, and what Kubernetes is to be like.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use glassnet_cluster::config::{Config, NODE_MASK, NodeConfig, Range};
+use glassnet_sim::Nanos;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::LessonError;
+use super::topology::{Checker, Topology, parse_delay};
+
+/// The fewest addresses of services, and of a range of pods that has a node's part.
+const SERVICES_LEN: std::ops::RangeInclusive<u8> = 8..=28;
+const PODS_LEN: std::ops::RangeInclusive<u8> = 8..=NODE_MASK;
+
+/// Addresses of nodes that are given none: 192.168.0.11 and the next ones.
+const NODES: ([u8; 3], u8, u8) = ([192, 168, 0], 11, 24);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCluster {
+    pods: Option<Spanned<String>>,
+    services: Option<Spanned<String>>,
+    load_balancers: Option<Spanned<String>>,
+    network: Option<Spanned<String>>,
+    delay: Option<Spanned<String>>,
+    nodes: Option<BTreeMap<String, Option<RawClusterNode>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawClusterNode {
+    device: Option<Spanned<String>>,
+    address: Option<Spanned<String>>,
+    gateway: Option<Spanned<String>>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// An address with the length of a prefix, `192.168.0.11/24`.
+fn parse_address(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (address, len) = text.split_once('/')?;
+    let (address, len): (Ipv4Addr, u8) = (address.parse().ok()?, len.parse().ok()?);
+    ((1..=32).contains(&len) && !address.is_unspecified()).then_some((address, len))
+}
+
+impl Checker<'_> {
+    /// A cluster on the machines of a topology.
+    pub(super) fn cluster(
+        &self,
+        raw: Spanned<RawCluster>,
+        topology: &Topology,
+    ) -> Result<Config, LessonError> {
+        let span = self.span(&raw);
+        let raw = raw.value;
+        if let Some(network) = raw.network.filter(|network| network.value != "kubenet") {
+            let message =
+                format!("not modelled yet: the network {:?} of a cluster; there is kubenet", network.value);
+            return Err(self.reader.error(self.span(&network), message, "no network"));
+        }
+        let range =
+            |text: Option<Spanned<String>>, default: &str, len: std::ops::RangeInclusive<u8>| match text {
+                None => Ok(Range::parse(default).unwrap_or(Range { first: Ipv4Addr::UNSPECIFIED, len: 0 })),
+                Some(text) => {
+                    let range = Range::parse(&text.value).filter(|range| len.contains(&range.len));
+                    range.ok_or_else(|| {
+                        let message = format!("{:?} is no range of addresses", text.value);
+                        let help = format!(
+                            "such as {default}; the prefix has {} to {} bits",
+                            len.start(),
+                            len.end()
+                        );
+                        self.reader.error_with_help(self.span(&text), message, "no range", &help)
+                    })
+                }
+            };
+        let pods = range(raw.pods, "10.244.0.0/16", PODS_LEN)?;
+        let services = range(raw.services, "10.96.0.0/12", SERVICES_LEN)?;
+        let balancers = match raw.load_balancers {
+            None => None,
+            text => Some(range(text, "192.168.0.128/25", 8..=32)?),
+        };
+        let delay = match raw.delay {
+            None => Nanos(10_000_000),
+            Some(text) => Nanos(parse_delay(&text.value).ok_or_else(|| {
+                let message = format!("{:?} is no time", text.value);
+                self.reader.error_with_help(self.span(&text), message, "no time", "such as 10ms")
+            })?),
+        };
+        let nodes = match raw.nodes {
+            None => topology.nodes.keys().map(|name| (name.clone(), None)).collect(),
+            Some(nodes) => nodes,
+        };
+        let mut all = BTreeMap::new();
+        for (at, (name, node)) in nodes.into_iter().enumerate() {
+            let node = self.cluster_node(node.unwrap_or_default(), (at, &name), topology, span.clone())?;
+            all.insert(name, node);
+        }
+        if all.is_empty() {
+            return Err(self.reader.error(span, "the cluster has no nodes", "no node here"));
+        }
+        Ok(Config { nodes: all, pods, services, balancers, delay })
+    }
+
+    fn cluster_node(
+        &self,
+        raw: RawClusterNode,
+        (at, name): (usize, &str),
+        topology: &Topology,
+        span: std::ops::Range<usize>,
+    ) -> Result<NodeConfig, LessonError> {
+        let Some(machine) = topology.nodes.get(name) else {
+            let message = format!("there is no machine `{name}`");
+            return Err(self.reader.error(self.key(name, span.start), message, "not in the topology"));
+        };
+        let device = match raw.device {
+            Some(device) if !machine.nics.contains_key(&device.value) => {
+                let message = format!("`{name}` has no card `{}`", device.value);
+                return Err(self.reader.error(self.span(&device), message, "no card"));
+            }
+            Some(device) => device.value,
+            None => match machine.nics.keys().next() {
+                Some(first) => first.clone(),
+                None => {
+                    let message = format!("the node `{name}` has no card: connect it in `links`");
+                    return Err(self.reader.error(span, message, "a cluster needs a network"));
+                }
+            },
+        };
+        let address = match raw.address {
+            Some(text) => parse_address(&text.value).ok_or_else(|| {
+                let message = format!("{:?} is no address with a prefix", text.value);
+                self.reader.error_with_help(
+                    self.span(&text),
+                    message,
+                    "no address",
+                    "such as 192.168.0.11/24",
+                )
+            })?,
+            None => {
+                let ([a, b, c], first, len) = NODES;
+                (Ipv4Addr::new(a, b, c, first.saturating_add(at as u8)), len)
+            }
+        };
+        let gateway = match raw.gateway {
+            Some(text) => Some(text.value.parse().map_err(|_| {
+                let message = format!("{:?} is no address", text.value);
+                self.reader.error(self.span(&text), message, "no address")
+            })?),
+            None => None,
+        };
+        Ok(NodeConfig { device, address, gateway, labels: raw.labels })
+    }
+}
