@@ -4,5 +4,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`command`] | commands that agents run |
+//! | [`kube_proxy`] | services as rules of iptables, virtual servers of IPVS, or a proxy |
 
 pub mod command;
+pub mod kube_proxy;
