@@ -37,7 +37,8 @@ pub const CANARY: &str = "KUBE-PROXY-CANARY";
 const INVALID_COUNTER: &str = "ct_state_invalid_dropped_pkts";
 const LOCALHOST_COUNTER: &str = "localhost_nps_accepted_pkts";
 
-const fn jump(
+/// A row of the jumps.
+pub const fn jump(
     table: &'static str,
     to: &'static str,
     from: &'static str,

@@ -7,7 +7,7 @@
 //! | `changes` | what it knows, and what of it has changed since the last sync |
 //! | `local`, `net` | how this node's pods are told from others, addresses of node ports, networks |
 //! | `tables`, `names` | the programs of iptables, the names of chains |
-//! | `iptables` | the iptables mode |
+//! | `iptables`, `iptables_1_20` | the iptables mode |
 //! | `conntrack` | entries of connection tracking that lead nowhere |
 //! | [`health`] | ports that are open, and answers of health checks |
 //!
@@ -25,6 +25,7 @@ mod conntrack;
 mod endpoints;
 pub mod health;
 mod iptables;
+mod iptables_1_20;
 mod local;
 mod names;
 mod net;
@@ -102,6 +103,7 @@ pub struct Around<'a> {
 /// The state of a mode.
 enum Proxied {
     Iptables(iptables::Proxier),
+    Iptables120(iptables_1_20::Proxier),
 }
 
 /// A kube-proxy.
@@ -135,6 +137,7 @@ impl Proxier {
             (Mode::Iptables, Version::V1_30 | Version::V1_36) => {
                 Proxied::Iptables(iptables::Proxier::new(&config))
             }
+            (Mode::Iptables, Version::V1_20) => Proxied::Iptables120(iptables_1_20::Proxier::new(&config)),
             (Mode::Userspace, Version::V1_30 | Version::V1_36) => {
                 return Err(ConfigError::UnknownMode("userspace"));
             }
@@ -182,6 +185,7 @@ impl Proxier {
         }
         match &mut self.mode {
             Proxied::Iptables(mode) => mode.sync(&around, &self.known, &changes, run).await?,
+            Proxied::Iptables120(mode) => mode.sync(&around, &self.known, run).await?,
         }
         self.listeners = health::checks(&self.known, version);
         self.listeners.extend(health::held(&self.known, &self.config, objects.addresses));
@@ -199,12 +203,15 @@ impl Proxied {
     fn forget(&mut self) {
         match self {
             Self::Iptables(mode) => mode.forget(),
+            // Everything is written each time.
+            Self::Iptables120(_) => {}
         }
     }
 
     async fn start<R: Run>(&mut self, config: &Config, run: &mut R) -> Result<(), SyncError> {
         match self {
             Self::Iptables(mode) => mode.start(config, run).await,
+            Self::Iptables120(mode) => mode.start(run).await,
         }
     }
 }

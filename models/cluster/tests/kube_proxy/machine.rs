@@ -76,12 +76,11 @@ impl Machine {
         let chains = self.tables.get_mut(*table).unwrap();
         let rule: Vec<String> = rule.iter().map(|&word| word.to_owned()).collect();
         if *operation == "-N" {
-            return if chains.contains_key(*chain) {
-                Err(1)
-            } else {
-                Ok(drop(chains.insert((*chain).to_owned(), Vec::new())))
+            if chains.contains_key(*chain) {
+                return Err(1);
             }
-            .map(|()| String::new());
+            chains.insert((*chain).to_owned(), Vec::new());
+            return Ok(String::new());
         }
         let rules = chains.get_mut(*chain).ok_or(1)?;
         let found = rules.iter().position(|other| *other == rule);
@@ -148,7 +147,8 @@ impl Machine {
         match argv {
             ["link", "add", name, "type", "dummy"] if self.links.contains_key(*name) => Err(2),
             ["link", "add", name, "type", "dummy"] => {
-                Ok(drop(self.links.insert((*name).to_owned(), BTreeSet::new())))
+                self.links.insert((*name).to_owned(), BTreeSet::new());
+                Ok(())
             }
             ["addr", "add", address, "dev", name] => {
                 self.links.get_mut(*name).unwrap().insert((*address).to_owned()).then_some(()).ok_or(2)

@@ -193,6 +193,15 @@ fn iptables_1_30() {
     iptables_mode("v1.30.5", "1.30", 37);
 }
 
+#[test]
+fn iptables_1_20() {
+    iptables_mode("v1.20.2", "1.20", 36);
+    let (cluster, settings) = manifest(&folder().join("detect-prefix"));
+    drop(cluster);
+    let refused = Proxier::new(config("1.20", "iptables", settings.as_deref())).err().unwrap();
+    assert_eq!(refused.to_string(), "unknown detect-local-mode: \"InterfaceNamePrefix\"");
+}
+
 /// Partial syncs: the calls of each step.
 #[test]
 fn sequences() {
