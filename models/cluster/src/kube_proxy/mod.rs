@@ -8,6 +8,7 @@
 //! | `local`, `net` | how this node's pods are told from others, addresses of node ports, networks |
 //! | `tables`, `names` | the programs of iptables, the names of chains |
 //! | `iptables`, `iptables_1_20` | the iptables mode |
+//! | `ipvs`, `ipset` | the IPVS mode |
 //! | `conntrack` | entries of connection tracking that lead nowhere |
 //! | [`health`] | ports that are open, and answers of health checks |
 //!
@@ -24,8 +25,10 @@ pub mod config;
 mod conntrack;
 mod endpoints;
 pub mod health;
+mod ipset;
 mod iptables;
 mod iptables_1_20;
+mod ipvs;
 mod local;
 mod names;
 mod net;
@@ -104,6 +107,7 @@ pub struct Around<'a> {
 enum Proxied {
     Iptables(iptables::Proxier),
     Iptables120(iptables_1_20::Proxier),
+    Ipvs(ipvs::Proxier),
 }
 
 /// A kube-proxy.
@@ -138,6 +142,7 @@ impl Proxier {
                 Proxied::Iptables(iptables::Proxier::new(&config))
             }
             (Mode::Iptables, Version::V1_20) => Proxied::Iptables120(iptables_1_20::Proxier::new(&config)),
+            (Mode::Ipvs, Version::V1_30 | Version::V1_36) => Proxied::Ipvs(ipvs::Proxier::new(&config)),
             (Mode::Userspace, Version::V1_30 | Version::V1_36) => {
                 return Err(ConfigError::UnknownMode("userspace"));
             }
@@ -186,6 +191,7 @@ impl Proxier {
         match &mut self.mode {
             Proxied::Iptables(mode) => mode.sync(&around, &self.known, &changes, run).await?,
             Proxied::Iptables120(mode) => mode.sync(&around, &self.known, run).await?,
+            Proxied::Ipvs(mode) => mode.sync(&around, &self.known, run).await?,
         }
         self.listeners = health::checks(&self.known, version);
         self.listeners.extend(health::held(&self.known, &self.config, objects.addresses));
@@ -204,7 +210,7 @@ impl Proxied {
         match self {
             Self::Iptables(mode) => mode.forget(),
             // Everything is written each time.
-            Self::Iptables120(_) => {}
+            Self::Iptables120(_) | Self::Ipvs(_) => {}
         }
     }
 
@@ -212,6 +218,7 @@ impl Proxied {
         match self {
             Self::Iptables(mode) => mode.start(config, run).await,
             Self::Iptables120(mode) => mode.start(run).await,
+            Self::Ipvs(mode) => mode.start(config, run).await,
         }
     }
 }

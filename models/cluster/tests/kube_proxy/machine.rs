@@ -143,6 +143,29 @@ impl Machine {
         Ok(String::new())
     }
 
+    /// What `ipvsadm -S -n` prints.
+    pub fn virtual_server_lines(&self) -> BTreeSet<String> {
+        let mut lines = BTreeSet::new();
+        for (server, (options, real_servers)) in &self.virtual_servers {
+            lines.insert(format!("-A {server} {options}"));
+            lines.extend(
+                real_servers.iter().map(|(real, options)| format!("-a {server} -r {real} {options}")),
+            );
+        }
+        lines
+    }
+
+    /// What `ipset save` prints.
+    pub fn set_lines(&self) -> BTreeSet<String> {
+        let mut lines = BTreeSet::new();
+        for (name, (kind, entries)) in &self.sets {
+            let buckets = if kind.starts_with("hash") { " bucketsize 12" } else { "" };
+            lines.insert(format!("create {name} {kind}{buckets}"));
+            lines.extend(entries.iter().map(|entry| format!("add {name} {entry}")));
+        }
+        lines
+    }
+
     fn ip(&mut self, argv: &[&str]) -> Result<String, i32> {
         match argv {
             ["link", "add", name, "type", "dummy"] if self.links.contains_key(*name) => Err(2),

@@ -202,6 +202,53 @@ fn iptables_1_20() {
     assert_eq!(refused.to_string(), "unknown detect-local-mode: \"InterfaceNamePrefix\"");
 }
 
+/// The IPVS mode: the inputs of `iptables-restore`, virtual servers, sets, addresses and sysctls.
+#[test]
+fn ipvs_1_36() {
+    let cases = recorded("v1.36.2", "ipvs", 21);
+    for (case, folder) in cases {
+        let (cluster, settings) = manifest(&folder);
+        let real = calls(&read(&folder, "v1.36.2.ipvs.input.txt"));
+        assert!(!real.is_empty(), "{case}");
+        let mut machine = Machine::new();
+        let mut proxier = Proxier::new(config("1.36", "ipvs", settings.as_deref())).unwrap();
+        for _ in &real {
+            sync(&mut proxier, &cluster, &mut machine).unwrap();
+        }
+        let ours = restores(&machine.calls);
+        assert_eq!(ours.len(), real.len(), "{case}");
+        for (ours, real) in ours.iter().zip(&real) {
+            assert_eq!(*ours, real, "{case}");
+        }
+        let state = read(&folder, "v1.36.2.ipvs.txt");
+        let parts: Vec<_> = state.split("$ ").skip(1).map(|part| part.split_once('\n').unwrap()).collect();
+        assert_eq!(parts.len(), 5, "{case}");
+        for (command, text) in parts {
+            let lines: BTreeSet<_> =
+                text.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect();
+            let place = format!("{case}: {command}");
+            match command {
+                "iptables-save" => same_tables(&machine, text, &place),
+                "ipvsadm -S -n" => assert_eq!(machine.virtual_server_lines(), lines, "{place}"),
+                "ipset save" => assert_eq!(machine.set_lines(), lines, "{place}"),
+                "ip -br -4 addr show kube-ipvs0" => {
+                    let addresses: BTreeSet<_> = text.split_whitespace().skip(2).map(str::to_owned).collect();
+                    assert_eq!(machine.links["kube-ipvs0"], addresses, "{place}");
+                }
+                _ => {
+                    for line in lines {
+                        let (name, value) = line.split_once(' ').unwrap();
+                        let ours = machine.sysctls.get(&format!("net.ipv4.{}", name.replace('/', ".")));
+                        // Linux's own values, where kube-proxy leaves them.
+                        let left = if name == "vs/conn_reuse_mode" { "1" } else { "0" };
+                        assert_eq!(ours.map_or(left, String::as_str), value, "{place}: {name}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Partial syncs: the calls of each step.
 #[test]
 fn sequences() {
