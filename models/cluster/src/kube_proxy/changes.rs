@@ -55,6 +55,11 @@ impl Known {
         changes
     }
 
+    /// Names of all ports, those of a service in its order.
+    pub fn names_in_order(&self) -> impl Iterator<Item = &ServicePortName> {
+        self.services.values().flat_map(|seen| &seen.made)
+    }
+
     fn update_services(&mut self, objects: &Objects<'_>, version: Version, changes: &mut Changes) {
         for service in &objects.services {
             let name = name_of(&service.metadata);

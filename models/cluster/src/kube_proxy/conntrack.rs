@@ -24,6 +24,11 @@ pub async fn clean<R: Run>(known: &Known, changes: &Changes, version: Version, r
     }
 }
 
+/// Deletes the entries of an address.
+pub async fn forget<R: Run>(address: Ipv4Addr, runner: &mut R) {
+    delete(runner, &["--orig-dst", &address.to_string(), "-p", "udp"]).await;
+}
+
 async fn delete<R: Run>(runner: &mut R, which: &[&str]) {
     // It fails if there is no such entry.
     run(runner, &[&["conntrack", "-D"], which].concat()).await;
@@ -42,7 +47,7 @@ async fn clean_services<R: Run>(known: &Known, changes: &Changes, version: Versi
         }
     }
     for address in addresses {
-        delete(runner, &["--orig-dst", &address.to_string(), "-p", "udp"]).await;
+        forget(address, runner).await;
     }
     for port in node_ports {
         delete(runner, &["-p", "udp", "--dport", &port.to_string()]).await;

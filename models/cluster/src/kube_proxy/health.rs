@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::changes::Known;
-use super::config::{Config, Mode, Version};
+use super::config::{Config, Version};
 use super::local::NodePortAddresses;
 use super::services::Name;
 pub use super::services::{Protocol, ServicePortName};
@@ -106,11 +106,8 @@ pub fn checks(known: &Known, version: Version) -> Vec<Listener> {
     ports.into_iter().map(listener).collect()
 }
 
-/// Ports that 1.20 opens so that nobody else takes them: node ports, and external addresses that are the node's own.
+/// Ports that the iptables mode of 1.20 opens so that nobody else takes them: node ports, and external addresses that are the node's own.
 pub fn held(known: &Known, config: &Config, addresses: &[Ipv4Addr]) -> Vec<Listener> {
-    if config.version > Version::V1_20 || config.mode == Mode::Userspace {
-        return Vec::new();
-    }
     let node_ports = NodePortAddresses::new(config);
     let mut held = Vec::new();
     for (name, service) in &known.ports {

@@ -9,6 +9,7 @@
 //! | `tables`, `names` | the programs of iptables, the names of chains |
 //! | `iptables`, `iptables_1_20` | the iptables mode |
 //! | `ipvs`, `ipset` | the IPVS mode |
+//! | `userspace` | the userspace mode |
 //! | `conntrack` | entries of connection tracking that lead nowhere |
 //! | [`health`] | ports that are open, and answers of health checks |
 //!
@@ -34,6 +35,7 @@ mod names;
 mod net;
 mod services;
 mod tables;
+mod userspace;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -108,6 +110,7 @@ enum Proxied {
     Iptables(iptables::Proxier),
     Iptables120(iptables_1_20::Proxier),
     Ipvs(ipvs::Proxier),
+    Userspace(userspace::Proxier),
 }
 
 /// A kube-proxy.
@@ -143,6 +146,7 @@ impl Proxier {
             }
             (Mode::Iptables, Version::V1_20) => Proxied::Iptables120(iptables_1_20::Proxier::new(&config)),
             (Mode::Ipvs, Version::V1_30 | Version::V1_36) => Proxied::Ipvs(ipvs::Proxier::new(&config)),
+            (Mode::Userspace, Version::V1_20) => Proxied::Userspace(userspace::Proxier::new(&config)),
             (Mode::Userspace, Version::V1_30 | Version::V1_36) => {
                 return Err(ConfigError::UnknownMode("userspace"));
             }
@@ -192,10 +196,18 @@ impl Proxier {
             Proxied::Iptables(mode) => mode.sync(&around, &self.known, &changes, run).await?,
             Proxied::Iptables120(mode) => mode.sync(&around, &self.known, run).await?,
             Proxied::Ipvs(mode) => mode.sync(&around, &self.known, run).await?,
+            Proxied::Userspace(mode) => mode.sync(&around, &self.known, run).await?,
         }
-        self.listeners = health::checks(&self.known, version);
-        self.listeners.extend(health::held(&self.known, &self.config, objects.addresses));
-        conntrack::clean(&self.known, &changes, version, run).await;
+        self.listeners = match &self.mode {
+            Proxied::Userspace(mode) => mode.listeners(&self.known, objects.addresses),
+            _ => health::checks(&self.known, version),
+        };
+        if matches!(self.mode, Proxied::Iptables120(_)) {
+            self.listeners.extend(health::held(&self.known, &self.config, objects.addresses));
+        }
+        if !matches!(self.mode, Proxied::Userspace(_)) {
+            conntrack::clean(&self.known, &changes, version, run).await;
+        }
         Ok(())
     }
 
@@ -210,7 +222,7 @@ impl Proxied {
         match self {
             Self::Iptables(mode) => mode.forget(),
             // Everything is written each time.
-            Self::Iptables120(_) | Self::Ipvs(_) => {}
+            Self::Iptables120(_) | Self::Ipvs(_) | Self::Userspace(_) => {}
         }
     }
 
@@ -219,6 +231,7 @@ impl Proxied {
             Self::Iptables(mode) => mode.start(config, run).await,
             Self::Iptables120(mode) => mode.start(run).await,
             Self::Ipvs(mode) => mode.start(config, run).await,
+            Self::Userspace(mode) => mode.start(run).await,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use glassnet_cluster::kube_proxy::health::{Listener, Purpose};
 use glassnet_cluster::kube_proxy::{Proxier, SyncError};
 use machine::{Call, Machine, words};
 use recording::{Cluster, calls, canonical, config, folder, manifest, steps};
@@ -245,6 +246,61 @@ fn ipvs_1_36() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Puts a name in the place of each port that is chosen by chance, and the calls after the last change in the order of services.
+fn without_ports(calls: &[Call]) -> Vec<Call> {
+    let value = |call: &Call, option: &str| {
+        let at = call.argv.iter().position(|word| word == option)?;
+        Some(call.argv[at + 1].clone())
+    };
+    let mut names = BTreeMap::new();
+    for call in calls {
+        if let (Some(port), Some(service)) = (value(call, "--to-ports"), value(call, "--comment")) {
+            names.insert(port, service);
+        }
+    }
+    let mut calls = calls.to_vec();
+    for word in calls.iter_mut().flat_map(|call| &mut call.argv) {
+        let (before, port) =
+            word.rsplit_once(':').map_or(("", word.as_str()), |(address, port)| (address, port));
+        if let Some(service) = names.get(port) {
+            *word = format!("{before}:port of {service}");
+        }
+    }
+    let last_change = calls.iter().rposition(|call| call.argv.contains(&"-A".to_owned())).unwrap();
+    calls[last_change + 1..].sort_by_key(|call| value(call, "--comment"));
+    calls
+}
+
+#[test]
+fn userspace_1_20() {
+    for (case, folder) in recorded("v1.20.2", "userspace", 6) {
+        let (cluster, settings) = manifest(&folder);
+        let real = calls(&read(&folder, "v1.20.2.userspace.calls.txt"));
+        assert!(real.len() > 30, "{case}");
+        let mut machine = Machine::new();
+        let mut proxier = Proxier::new(config("1.20", "userspace", settings.as_deref())).unwrap();
+        sync(&mut proxier, &cluster, &mut machine).unwrap();
+        let (ours, real) = (without_ports(&machine.calls), without_ports(&real));
+        similar(&ours, &real, case);
+        let state = read(&folder, "v1.20.2.userspace.txt");
+        let (rules, sockets) = state.split_once("\n$ ss -Hltun\n").unwrap();
+        same_tables(&machine, rules.split_once('\n').unwrap().1, case);
+        // kube-proxy's own health and metrics, and the API server, listen at 127.0.0.1.
+        let open = sockets.lines().filter(|line| !line.contains("127.0.0.1"));
+        let kinds = |line: &str| line.split_whitespace().next().unwrap().to_owned();
+        let mut real: Vec<_> = open.map(kinds).collect();
+        let mut ours: Vec<_> =
+            proxier.listeners().iter().map(|listener| listener.protocol.to_string()).collect();
+        real.sort();
+        ours.sort();
+        assert_eq!(ours, real, "{case}");
+        for service in cluster.services.keys() {
+            let proxy = |listener: &&Listener| matches!(&listener.purpose, Purpose::Proxy { service: name, .. } if name.service == *service);
+            assert!(proxier.listeners().iter().any(|listener| proxy(&listener)), "{case}: {service:?}");
         }
     }
 }
