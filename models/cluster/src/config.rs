@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
+use crate::kube_proxy::config::Config as ProxyConfig;
+
 /// A range of IPv4 addresses, `10.244.0.0/16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -74,6 +76,8 @@ pub struct Config {
     pub pods: Range,
     /// Addresses of services.
     pub services: Range,
+    /// What each kube-proxy is told, but for the names of nodes; without it there is none.
+    pub proxy: Option<ProxyConfig>,
     /// Addresses that the cloud gives to load balancers; without it they stay pending.
     pub balancers: Option<Range>,
     /// How long an agent takes to learn of a change, ns.

@@ -12,6 +12,7 @@
 //! | [`command`] | commands that agents run |
 //! | [`controllers`] | controllers and the scheduler |
 //! | [`kubelet`] | the kubelet |
+//! | [`kube_proxy`] | services as rules of iptables, virtual servers of IPVS, or a proxy |
 //! | [`routes`] | routes between nodes |
 //! | [`kubectl`] | `kubectl` |
 
@@ -21,6 +22,7 @@ pub mod command;
 pub mod config;
 pub mod controllers;
 pub mod error;
+pub mod kube_proxy;
 pub mod kubectl;
 pub mod kubelet;
 pub mod object;
@@ -49,6 +51,7 @@ pub const VERSION: &str = "1.36.2";
 pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/cloud-route-controller", VERSION, routes::main),
     Program::new("/usr/bin/kube-controller-manager", VERSION, controllers::manager),
+    Program::new("/usr/bin/kube-proxy", VERSION, kube_proxy::agent::main),
     Program::new("/usr/bin/kube-scheduler", VERSION, controllers::scheduler),
     Program::new("/usr/bin/kubectl", VERSION, kubectl::main),
     Program::new("/usr/bin/kubelet", VERSION, kubelet::main),
@@ -76,7 +79,8 @@ pub fn start(world: &mut World, config: Config, seed: u64) {
             namespaces.map(|each| Namespace { metadata: name(each), ..Namespace::default() }.into());
         for object in namespaces.into_iter().chain([kubernetes(first).into()]) {
             // An empty store refuses none of them.
-            let _: Result<Arc<Object>, _> = store.create::<Object>(object, Nanos::ZERO);
+            let object: Object = object;
+            let _ = store.create(object, Nanos::ZERO);
         }
     }
     api.bind(world);
@@ -116,7 +120,7 @@ pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
         if at == 0 {
             all.extend([(node, "kube-controller-manager"), (node, "kube-scheduler")]);
         }
-        all.extend([(node, "kubelet"), (node, "cloud-route-controller")]);
+        all.extend([(node, "kubelet"), (node, "cloud-route-controller"), (node, "kube-proxy")]);
     }
     all
 }

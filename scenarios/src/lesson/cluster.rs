@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use glassnet_cluster::config::{Config, NODE_MASK, NodeConfig, Range};
+use glassnet_cluster::kube_proxy::Proxier;
+use glassnet_cluster::kube_proxy::config::{Config as ProxyConfig, Mode, Version};
 use glassnet_sim::Nanos;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -25,6 +27,9 @@ pub(super) struct RawCluster {
     services: Option<Spanned<String>>,
     load_balancers: Option<Spanned<String>>,
     network: Option<Spanned<String>>,
+    proxy: Option<Spanned<String>>,
+    version: Option<Spanned<String>>,
+    kube_proxy: Option<ProxyConfig>,
     delay: Option<Spanned<String>>,
     nodes: Option<BTreeMap<String, Option<RawClusterNode>>>,
 }
@@ -101,7 +106,52 @@ impl Checker<'_> {
         if all.is_empty() {
             return Err(self.reader.error(span, "the cluster has no nodes", "no node here"));
         }
-        Ok(Config { nodes: all, pods, services, balancers, delay })
+        let proxy = self.kube_proxy((raw.proxy, raw.version), raw.kube_proxy.unwrap_or_default(), pods)?;
+        Ok(Config { nodes: all, pods, services, proxy, balancers, delay })
+    }
+
+    /// What each kube-proxy is told; `none`: there is none.
+    fn kube_proxy(
+        &self,
+        (mode, version): (Option<Spanned<String>>, Option<Spanned<String>>),
+        mut config: ProxyConfig,
+        pods: Range,
+    ) -> Result<Option<ProxyConfig>, LessonError> {
+        if let Some(version) = version {
+            let known = [Version::V1_20, Version::V1_30, Version::V1_36];
+            config.version =
+                known.into_iter().find(|known| known.to_string() == version.value).ok_or_else(|| {
+                    let message = format!("not modelled yet: version {:?} of Kubernetes", version.value);
+                    self.reader.error_with_help(
+                        self.span(&version),
+                        message,
+                        "no version",
+                        "there are 1.20, 1.30 and 1.36",
+                    )
+                })?;
+        }
+        if config.cluster_cidr.is_empty() {
+            config.cluster_cidr = pods.to_string();
+        }
+        let Some(mode) = mode else { return Ok(Some(config)) };
+        config.mode = match mode.value.as_str() {
+            "none" => return Ok(None),
+            "iptables" => Mode::Iptables,
+            "ipvs" => Mode::Ipvs,
+            "userspace" => Mode::Userspace,
+            "nftables" => Mode::Nftables,
+            other => {
+                let message = format!("{other:?} is no mode of kube-proxy");
+                let help = "iptables, ipvs, userspace, nftables, or none";
+                return Err(self.reader.error_with_help(self.span(&mode), message, "no mode", help));
+            }
+        };
+        match Proxier::new(config.clone()) {
+            Ok(_) => Ok(Some(config)),
+            Err(error) => {
+                Err(self.reader.error(self.span(&mode), error.to_string(), "refused by kube-proxy"))
+            }
+        }
     }
 
     fn cluster_node(

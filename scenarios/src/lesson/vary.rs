@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use glassnet_cluster::config::Config;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -113,6 +114,7 @@ fn named_first<'a, 'n>(
 pub struct Template {
     path: PathBuf,
     topology: Value,
+    cluster: Option<Config>,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +135,8 @@ impl Template {
             false => split_front_matter(&reader)?.0,
         };
         let front: Front = read_yaml(&reader, range)?;
-        Ok(Template { path: lesson.path.clone(), topology: front.topology })
+        let cluster = lesson.front.topology.cluster.clone();
+        Ok(Template { path: lesson.path.clone(), topology: front.topology, cluster })
     }
 
     /// Reads it with these values.
@@ -152,7 +155,8 @@ impl Template {
         let text = topology.to_string();
         let reader = Reader::new(&self.path, &text);
         let raw: RawTopology = read_yaml(&reader, 0..text.len())?;
-        Checker { reader: &reader, base: 0 }.topology(raw)
+        let topology = Checker { reader: &reader, base: 0 }.topology(raw)?;
+        Ok(Topology { cluster: self.cluster.clone(), ..topology })
     }
 }
 

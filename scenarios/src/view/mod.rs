@@ -15,11 +15,13 @@
 //! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
 //! | `select.rs` | which part is shown |
 //! | `capture.rs` | pcapng files |
+//! | `commands.rs` | what agents of a cluster ran |
 //! | `timeline/` | what CPUs and queues did over time, for Perfetto |
 //!
 //! Nothing here decides what happens to a packet: it only reads the trace.
 
 mod capture;
+mod commands;
 mod fields;
 mod hook;
 mod hops;
@@ -39,6 +41,7 @@ mod timeline;
 mod udp_tunnel;
 
 pub use capture::{Written, write_captures};
+pub use commands::{CommandsOf, commands};
 pub use hook::{End, Hooked, Rewritten, hook_note};
 pub use hops::{drop_text, place};
 pub use json::json;

@@ -6,6 +6,7 @@
 //! | `run.rs` | `glassnet run` |
 //! | `shell.rs` | `glassnet shell` |
 //! | `walk.rs`, `trace.rs`, `pcap.rs`, `timeline.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap`, `glassnet timeline` |
+//! | `commands.rs` | `glassnet commands` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `functions.rs` | both, on a kernel that tells which functions run |
 //! | `referee.rs` | `--on`, `glassnet referee` |
@@ -17,6 +18,7 @@
 
 mod calibrate;
 mod chart;
+mod commands;
 mod functions;
 mod fuzz;
 mod pcap;
@@ -68,6 +70,8 @@ enum Command {
     Pcap(pcap::Args),
     /// Write what CPUs and queues did over time as a trace for Perfetto
     Timeline(timeline::Args),
+    /// Print what the agents of a Kubernetes cluster ran on their nodes, as a shell script
+    Commands(commands::Args),
     /// Run lessons on the simulator and on a real kernel, and show the differences
     Verify(verify::VerifyArgs),
     /// Keep what a real kernel does, for tests without privileges
@@ -134,6 +138,7 @@ fn command(command: Command) -> io::Result<Status> {
         Command::Trace(args) => trace::main(args),
         Command::Pcap(args) => pcap::main(args),
         Command::Timeline(args) => timeline::main(args),
+        Command::Commands(args) => commands::main(args),
         Command::Verify(args) => verify::verify(args),
         Command::Record(args) => verify::record(args),
         Command::Referee(args) => referee::main(args),

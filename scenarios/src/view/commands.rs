@@ -1,0 +1,60 @@
+//! What the agents of a cluster ran, as a shell script for the real machines.
+
+use std::fmt::Write as _;
+
+use glassnet_cluster::api::ApiServer;
+use glassnet_cluster::command::Ran;
+use glassnet_kernel::World;
+use shlex::Quoter;
+
+/// Which commands to show.
+#[derive(Clone, Debug, Default)]
+pub struct CommandsOf {
+    /// Only those of this node.
+    pub node: Option<String>,
+    /// Only those of this agent.
+    pub agent: Option<String>,
+}
+
+/// The script. Each command stands below its time, its node and its agent.
+///
+/// # Errors
+///
+/// The lesson has no cluster, or no such node or agent in it.
+pub fn commands(world: &World, of: &CommandsOf) -> Result<String, String> {
+    let Some(api) = ApiServer::in_world(world) else {
+        return Err("the lesson has no cluster".to_owned());
+    };
+    let all = api.ran();
+    for (what, name, known) in [
+        ("node", &of.node, all.iter().map(|ran| &ran.node).collect::<std::collections::BTreeSet<_>>()),
+        ("agent", &of.agent, all.iter().map(|ran| &ran.agent).collect()),
+    ] {
+        if let Some(name) = name.as_ref().filter(|name| !known.contains(name)) {
+            let known = known.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(format!("no {what} `{name}` ran a command; there are {known}"));
+        }
+    }
+    let is = |wanted: &Option<String>, name: &String| wanted.as_ref().is_none_or(|wanted| wanted == name);
+    let mut script = String::from("#!/usr/bin/env bash\n");
+    for ran in all.iter().filter(|ran| is(&of.node, &ran.node) && is(&of.agent, &ran.agent)) {
+        write_command(&mut script, ran);
+    }
+    Ok(script)
+}
+
+fn write_command(script: &mut String, ran: &Ran) {
+    let seconds = ran.at.0 as f64 / 1e9;
+    // Writing to a string does not fail.
+    let _ = writeln!(script, "\n# {seconds:.6} s, {}, {}", ran.node, ran.agent);
+    let words = ran.command.argv.iter().map(String::as_str);
+    let quoted = Quoter::new().allow_nul(true).join(words).unwrap_or_default();
+    if ran.goes_on {
+        let _ = writeln!(script, "{quoted} > /dev/null 2>&1 &");
+    } else if ran.command.stdin.is_empty() {
+        let _ = writeln!(script, "{quoted}");
+    } else {
+        let end = if ran.command.stdin.ends_with('\n') { "" } else { "\n" };
+        let _ = write!(script, "{quoted} << 'EOF'\n{}{end}EOF\n", ran.command.stdin);
+    }
+}
