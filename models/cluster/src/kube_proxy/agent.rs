@@ -38,13 +38,15 @@ pub fn main(process: &mut Process) -> Running<'_> {
         loop {
             let soonest = last.map_or(Nanos::ZERO, |last| last + SHORTEST);
             let again = last.map(|last| last + longest);
-            let deadline = if is_due { Some(soonest) } else { again };
+            let own = Key::new(Kind::Node, "", &node);
+            // Without its node it does not know what is local.
+            let deadline = if is_due && watch.objects.contains_key(&own) { Some(soonest) } else { again };
             api::wait(process, &api, &watch, deadline, |_| false).await;
             let now = process.now();
             let news = watch.take(&api.store(), now);
             is_due |= news.iter().any(|change| concerns(&change.key, &node));
             is_due |= again.is_some_and(|at| at <= now);
-            if !is_due || now < soonest || !watch.objects.contains_key(&Key::new(Kind::Node, "", &node)) {
+            if !is_due || now < soonest || !watch.objects.contains_key(&own) {
                 continue;
             }
             (last, is_due) = (Some(now), sync(process, &api, (&mut proxier, &watch), &node).await.is_err());
