@@ -2,6 +2,7 @@
 
 mod machine;
 mod recording;
+mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
