@@ -1,6 +1,7 @@
 //! kube-proxy held against recordings of the real one.
 
 mod machine;
+mod random;
 mod recording;
 mod scale;
 
