@@ -152,7 +152,7 @@ impl Proxier {
             }
             (Mode::Nftables, Version::V1_20) => return Err(ConfigError::UnknownMode("nftables")),
             (mode, version) => {
-                return Err(ConfigError::NotModelled(format!("mode {mode:?} of kube-proxy {version}")));
+                return Err(ConfigError::NotModelled(format!("mode {mode} of kube-proxy {version}")));
             }
         };
         let known = Known::default();
