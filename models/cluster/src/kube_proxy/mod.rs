@@ -211,6 +211,14 @@ impl Proxier {
         Ok(())
     }
 
+    /// A sync is due at the latest so long after the last, whatever has changed.
+    pub fn sync_period(&self) -> Duration {
+        match self.config.mode {
+            Mode::Ipvs => self.config.ipvs.sync_period,
+            _ => self.config.iptables.sync_period,
+        }
+    }
+
     /// The ports that are to be open since the last sync.
     pub fn listeners(&self) -> &[Listener] {
         &self.listeners

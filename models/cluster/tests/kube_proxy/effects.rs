@@ -172,6 +172,25 @@ fn settings_that_a_version_does_not_have_are_refused() {
 }
 
 #[test]
+fn a_sync_is_due_after_the_period_of_its_mode() {
+    let settings = Some("iptables.syncPeriod=1h, ipvs.syncPeriod=1m30s");
+    let period = |mode| Proxier::new(config("1.36", mode, settings)).unwrap().sync_period();
+    assert_eq!([period("iptables"), period("ipvs")], [Duration::from_secs(3600), Duration::from_secs(90)]);
+    let (cluster, _) = manifest(&folder().join("clusterip-3"));
+    let mut machine = Machine::new();
+    let mut proxier = Proxier::new(config("1.36", "iptables", None)).unwrap();
+    assert_eq!(proxier.sync_period(), Duration::from_secs(30));
+    // A full one is due after an hour.
+    let mut lines = |seconds| {
+        machine.calls.clear();
+        now(proxier.sync(&cluster.objects(), Duration::from_secs(seconds), &mut machine)).unwrap();
+        let restored = machine.calls.iter().find(|call| call.argv[0] == "iptables-restore").unwrap();
+        restored.stdin.lines().filter(|line| line.starts_with("-A KUBE-SEP-")).count()
+    };
+    assert_eq!([lines(10), lines(40), lines(3700)], [6, 0, 6]);
+}
+
+#[test]
 fn rules_are_written_again_when_the_node_changes() {
     let (mut cluster, _) = manifest(&folder().join("detect-node-cidr"));
     let settings = Some("detectLocalMode=NodeCIDR");
