@@ -17,12 +17,51 @@ struct Seen<T> {
     made: T,
 }
 
+/// Objects by namespace and name, which are looked up without making a string.
+struct ByName<T>(BTreeMap<String, BTreeMap<String, Seen<T>>>);
+
+impl<T> Default for ByName<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> ByName<T> {
+    fn get(&self, (namespace, name): &Name) -> Option<&T> {
+        Some(&self.0.get(namespace)?.get(name)?.made)
+    }
+
+    fn insert(&mut self, (namespace, name): Name, seen: Seen<T>) -> Option<T> {
+        self.0.entry(namespace).or_default().insert(name, seen).map(|seen| seen.made)
+    }
+
+    /// Marks an object as still there. An object without a resource version is always read again.
+    fn is_seen(&mut self, metadata: &ObjectMeta, round: u64) -> bool {
+        let namespace = self.0.get_mut(metadata.namespace.as_deref().unwrap_or_default());
+        let seen = namespace.and_then(|names| names.get_mut(metadata.name.as_deref().unwrap_or_default()));
+        seen.is_some_and(|seen| {
+            seen.round = round;
+            seen.resource_version.is_some() && seen.resource_version == metadata.resource_version
+        })
+    }
+
+    /// Takes out the objects that are no longer there.
+    fn gone(&mut self, round: u64) -> Vec<(Name, T)> {
+        let mut gone = Vec::new();
+        for (namespace, names) in &mut self.0 {
+            let old = names.extract_if(.., |_, seen| seen.round != round);
+            gone.extend(old.map(|(name, seen)| ((namespace.clone(), name), seen.made)));
+        }
+        gone
+    }
+}
+
 /// Everything known.
 #[derive(Default)]
 pub struct Known {
     round: u64,
-    services: BTreeMap<Name, Seen<Vec<ServicePortName>>>,
-    slices: BTreeMap<Name, Seen<Option<Slice>>>,
+    services: ByName<Vec<ServicePortName>>,
+    slices: ByName<Option<Slice>>,
     slices_of: BTreeMap<Name, BTreeSet<Name>>,
     /// Ports of services.
     pub ports: BTreeMap<ServicePortName, ServicePort>,
@@ -57,13 +96,12 @@ impl Known {
 
     /// Names of all ports, those of a service in its order.
     pub fn names_in_order(&self) -> impl Iterator<Item = &ServicePortName> {
-        self.services.values().flat_map(|seen| &seen.made)
+        self.services.0.values().flat_map(BTreeMap::values).flat_map(|seen| &seen.made)
     }
 
     fn update_services(&mut self, objects: &Objects<'_>, version: Version, changes: &mut Changes) {
         for service in &objects.services {
-            let name = name_of(&service.metadata);
-            if is_seen(&mut self.services, &name, &service.metadata, self.round) {
+            if self.services.is_seen(&service.metadata, self.round) {
                 continue;
             }
             let ports = services::ports(service, version);
@@ -73,7 +111,7 @@ impl Known {
                 round: self.round,
                 made: now,
             };
-            let before = self.services.insert(name, seen).map(|seen| seen.made).unwrap_or_default();
+            let before = self.services.insert(name_of(&service.metadata), seen).unwrap_or_default();
             let is_kept = |port: &ServicePortName| ports.iter().any(|(name, _)| name == port);
             for port in before.iter().filter(|port| !is_kept(port)) {
                 remove(&mut self.ports, port, changes);
@@ -82,9 +120,7 @@ impl Known {
                 insert(&mut self.ports, name, port, changes);
             }
         }
-        let round = self.round;
-        let gone: Vec<_> = self.services.extract_if(.., |_, seen| seen.round != round).collect();
-        for port in gone.iter().flat_map(|(_, seen)| &seen.made) {
+        for port in self.services.gone(self.round).iter().flat_map(|(_, ports)| ports) {
             remove(&mut self.ports, port, changes);
         }
     }
@@ -92,30 +128,30 @@ impl Known {
     fn update_slices(&mut self, objects: &Objects<'_>, node: &str, version: Version, changes: &mut Changes) {
         let mut changed = BTreeSet::new();
         for object in &objects.slices {
-            let name = name_of(&object.metadata);
-            if is_seen(&mut self.slices, &name, &object.metadata, self.round) {
+            if self.slices.is_seen(&object.metadata, self.round) {
                 continue;
             }
+            let name = name_of(&object.metadata);
             let made = endpoints::slice(object, node, version);
+            let before = self.slices.get(&name).and_then(Option::as_ref);
+            let is_same = before == made.as_ref();
+            let before = before.map(|slice| slice.service.clone());
             let service = made.as_ref().map(|slice| slice.service.clone());
-            let seen =
-                Seen { resource_version: object.metadata.resource_version.clone(), round: self.round, made };
-            let before = self.slices.insert(name.clone(), seen).and_then(|seen| seen.made);
-            if before == self.slices[&name].made {
+            let resource_version = object.metadata.resource_version.clone();
+            self.slices.insert(name.clone(), Seen { resource_version, round: self.round, made });
+            if is_same {
                 continue;
             }
             if let Some(before) = before {
-                self.forget_slice(before.service, &name, &mut changed);
+                self.forget_slice(before, &name, &mut changed);
             }
             if let Some(service) = service {
                 self.slices_of.entry(service.clone()).or_default().insert(name);
                 changed.insert(service);
             }
         }
-        let round = self.round;
-        let gone: Vec<_> = self.slices.extract_if(.., |_, seen| seen.round != round).collect();
-        for (name, seen) in gone {
-            if let Some(slice) = seen.made {
+        for (name, slice) in self.slices.gone(self.round) {
+            if let Some(slice) = slice {
                 self.forget_slice(slice.service, &name, &mut changed);
             }
         }
@@ -138,7 +174,7 @@ impl Known {
     fn update_endpoints(&mut self, service: Name, changes: &mut Changes) {
         let mut ports = BTreeMap::<ServicePortName, BTreeMap<String, Endpoint>>::new();
         let slices = self.slices_of.get(&service).into_iter().flatten();
-        for slice in slices.filter_map(|name| self.slices.get(name)?.made.as_ref()) {
+        for slice in slices.filter_map(|name| self.slices.get(name)?.as_ref()) {
             for (port, protocol, number) in &slice.ports {
                 let name =
                     ServicePortName { service: service.clone(), port: port.clone(), protocol: *protocol };
@@ -220,14 +256,6 @@ impl Changes {
 
 fn name_of(metadata: &ObjectMeta) -> Name {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
-}
-
-/// Marks an object as still there. An object without a resource version is always read again.
-fn is_seen<T>(seen: &mut BTreeMap<Name, Seen<T>>, name: &Name, metadata: &ObjectMeta, round: u64) -> bool {
-    seen.get_mut(name).is_some_and(|seen| {
-        seen.round = round;
-        seen.resource_version.is_some() && seen.resource_version == metadata.resource_version
-    })
 }
 
 fn remove(ports: &mut BTreeMap<ServicePortName, ServicePort>, name: &ServicePortName, changes: &mut Changes) {

@@ -46,6 +46,17 @@ pub enum Mode {
     Nftables,
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Iptables => "iptables",
+            Self::Ipvs => "ipvs",
+            Self::Userspace => "userspace",
+            Self::Nftables => "nftables",
+        })
+    }
+}
+
 /// Field `detectLocalMode`: how traffic of this node's pods is told from other traffic.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 pub enum LocalMode {
@@ -105,6 +116,7 @@ pub struct Iptables {
     /// All traffic to cluster addresses is masqueraded.
     pub masquerade_all: bool,
     /// Bit of the packet mark that says "masquerade", 0 to 31.
+    #[serde(deserialize_with = "bit")]
     pub masquerade_bit: u8,
     /// Node ports are taken at 127.0.0.1 too (not known to 1.20, which always does).
     pub localhost_node_ports: bool,
@@ -166,6 +178,12 @@ impl Default for Ipvs {
 pub struct Conntrack {
     /// Packets outside of a TCP window are accepted, so INVALID ones are not dropped (1.30 and later).
     pub tcp_be_liberal: bool,
+}
+
+fn bit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let bit = u8::deserialize(deserializer)?;
+    let wrong = || D::Error::custom(format!("Invalid value: {bit}: must be within the range [0, 31]"));
+    if bit < 32 { Ok(bit) } else { Err(wrong()) }
 }
 
 /// A duration as Go writes it: `30s`, `1m30s`, `1h`.

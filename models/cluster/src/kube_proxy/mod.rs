@@ -154,7 +154,7 @@ impl Proxier {
             }
             (Mode::Nftables, Version::V1_20) => return Err(ConfigError::UnknownMode("nftables")),
             (mode, version) => {
-                return Err(ConfigError::NotModelled(format!("mode {mode:?} of kube-proxy {version}")));
+                return Err(ConfigError::NotModelled(format!("mode {mode} of kube-proxy {version}")));
             }
         };
         let known = Known::default();
@@ -211,6 +211,14 @@ impl Proxier {
             conntrack::clean(&self.known, &changes, version, run).await;
         }
         Ok(())
+    }
+
+    /// A sync is due at the latest so long after the last, whatever has changed.
+    pub fn sync_period(&self) -> Duration {
+        match self.config.mode {
+            Mode::Ipvs => self.config.ipvs.sync_period,
+            _ => self.config.iptables.sync_period,
+        }
     }
 
     /// The ports that are to be open since the last sync.

@@ -214,7 +214,7 @@ pub fn chains(saved: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The mark that says "masquerade", as rules spell it.
 pub fn masquerade_mark(bit: u8) -> String {
-    format!("0x{:08x}", 1_u32.checked_shl(bit.into()).unwrap_or(0))
+    format!("0x{:08x}", 1_u32 << bit)
 }
 
 /// Writes the rules that masquerade marked packets, and the one that marks.

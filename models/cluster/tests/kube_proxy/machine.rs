@@ -27,6 +27,10 @@ pub struct Machine {
     /// Virtual servers by their address, each with its options and its real servers.
     pub virtual_servers: BTreeMap<String, (String, BTreeMap<String, String>)>,
     pub links: BTreeMap<String, BTreeSet<String>>,
+    /// Real servers that have connections.
+    pub busy: BTreeSet<String>,
+    /// The kernel has nfacct.
+    pub counts: bool,
     /// The next command of this name fails.
     pub broken: Option<&'static str>,
 }
@@ -40,7 +44,7 @@ impl Machine {
             ("nat".to_owned(), chains(&["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"])),
             ("mangle".to_owned(), chains(&["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"])),
         ];
-        Self { tables: tables.into_iter().collect(), ..Self::default() }
+        Self { tables: tables.into_iter().collect(), counts: true, ..Self::default() }
     }
 
     fn answer(&mut self, argv: &[&str], stdin: &str) -> Result<String, i32> {
@@ -61,7 +65,11 @@ impl Machine {
                 Ok(String::new())
             }
             ["nfacct", "get", name] => self.counters.contains(*name).then(String::new).ok_or(1),
-            ["nfacct", "add", name] => self.counters.insert((*name).to_owned()).then(String::new).ok_or(1),
+            ["nfacct", "add", name] if self.counts => {
+                self.counters.insert((*name).to_owned());
+                Ok(String::new())
+            }
+            ["nfacct", "add", _] => Err(1),
             ["conntrack", "-L", ..] => Ok(self.connections.iter().map(|line| format!("{line}\n")).collect()),
             ["conntrack", "-D", ..] => Ok(String::new()),
             ["ip", rest @ ..] => self.ip(rest),
@@ -230,7 +238,10 @@ impl Machine {
             }
             ["-L", "-n", kind, address] => {
                 let servers = self.virtual_servers.get(&server(kind, address)).ok_or(255)?;
-                let line = |real: &String| format!("  -> {real:<28} Masq    1      0          0         \n");
+                let active = |real: &String| u8::from(self.busy.contains(real));
+                let line = |real: &String| {
+                    format!("  -> {real:<28} Masq    1      {}          0         \n", active(real))
+                };
                 return Ok(servers.1.keys().map(line).collect());
             }
             ["--set", ..] => {}

@@ -1,7 +1,10 @@
 //! kube-proxy held against recordings of the real one.
 
+mod effects;
 mod machine;
+mod random;
 mod recording;
+mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -138,7 +141,9 @@ fn saved_tables(text: &str) -> BTreeMap<String, BTreeMap<String, Vec<Vec<String>
 /// Compares what tables hold: all chains, how many rules each has, and the rules of built-in chains word by word (`iptables-save`
 /// spells other rules differently; that the rules are the same is seen in the input).
 fn same_tables(machine: &Machine, saved: &str, place: &str) {
-    for (table, chains) in saved_tables(saved) {
+    let tables = saved_tables(saved);
+    assert!(tables.contains_key("filter") && tables.contains_key("nat"), "{place}");
+    for (table, chains) in tables {
         let ours = &machine.tables[&table];
         similar(
             &ours.keys().collect::<Vec<_>>(),
