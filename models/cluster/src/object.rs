@@ -73,9 +73,9 @@ macro_rules! kinds {
             ///
             /// # Errors
             ///
-            /// A value of another type, or a field that is missing.
-            pub fn read(self, value: Value) -> Result<Object, serde_json::Error> {
-                Ok(match self { $(Kind::$kind => Object::$kind(serde_json::from_value(value)?),)* })
+            /// A value of another type, with its path.
+            pub fn read(self, value: Value) -> Result<Object, serde_path_to_error::Error<serde_json::Error>> {
+                Ok(match self { $(Kind::$kind => Object::$kind(serde_path_to_error::deserialize(value)?),)* })
             }
         }
 

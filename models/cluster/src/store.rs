@@ -94,7 +94,16 @@ impl Store {
     ///
     /// A wrong field, or a name that is taken.
     pub fn create(&mut self, object: impl Into<Object>, now: Nanos) -> Result<Arc<Object>, ApiError> {
-        let mut object = object.into();
+        let object = self.review(object.into(), now)?;
+        Ok(self.put(object, now))
+    }
+
+    /// What a new object would be, without keeping it (`--dry-run=server`).
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::create`].
+    pub fn review(&mut self, mut object: Object, now: Nanos) -> Result<Object, ApiError> {
         let (kind, uid) = (object.kind(), self.uid());
         let meta = object.metadata_mut();
         if kind.is_namespaced() {
@@ -116,7 +125,7 @@ impl Store {
         let meta = object.metadata_mut();
         (meta.uid, meta.creation_timestamp, meta.generation) = (Some(uid), Some(wall_clock(now)), Some(1));
         admission::admit(self, &mut object, None)?;
-        Ok(self.put(object, now))
+        Ok(object)
     }
 
     /// Replaces an object, if it was not changed since it was read.
@@ -125,7 +134,19 @@ impl Store {
     ///
     /// A wrong field, an object that is gone, or one that was changed meanwhile.
     pub fn update(&mut self, object: impl Into<Object>, now: Nanos) -> Result<Arc<Object>, ApiError> {
-        let mut object = object.into();
+        let (object, before) = self.review_update(object.into())?;
+        if object == *before {
+            return Ok(before);
+        }
+        Ok(self.put(object, now))
+    }
+
+    /// What an object would become, and what it is, without keeping it (`--dry-run=server`).
+    ///
+    /// # Errors
+    ///
+    /// As of [`Store::update`].
+    pub fn review_update(&mut self, mut object: Object) -> Result<(Object, Arc<Object>), ApiError> {
         let key = object.key();
         let before = self.objects.get(&key).cloned().ok_or_else(|| ApiError::NotFound(key.clone()))?;
         let given = &object.metadata().resource_version;
@@ -136,14 +157,11 @@ impl Store {
         (meta.uid, meta.creation_timestamp) = (old.uid.clone(), old.creation_timestamp.clone());
         (meta.generation, meta.resource_version) = (old.generation, old.resource_version.clone());
         admission::admit(self, &mut object, Some(&before))?;
-        if object == *before {
-            return Ok(before);
-        }
         if admission::spec_changed(&object, &before) {
             let generation = object.metadata().generation.unwrap_or(0);
             object.metadata_mut().generation = Some(generation + 1);
         }
-        Ok(self.put(object, now))
+        Ok((object, before))
     }
 
     /// Changes an object where it stands; nothing happens if it is gone.

@@ -1,0 +1,240 @@
+//! `kubectl exec` and `kubectl logs`.
+
+use std::sync::{Arc, Mutex};
+
+use glassnet_kernel::kernel::INIT_NET;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::failure::{Done, Failure};
+use super::pod_status;
+use super::resources::asked;
+use super::session::Session;
+use crate::api::Exec;
+use crate::controllers::selects;
+use crate::object::{Kept, Key, Kind, Object};
+use crate::store::Store;
+
+/// Runs `kubectl exec`.
+pub(super) async fn run(session: &mut Session<'_>) -> Done {
+    let (words, rest) = (session.given.words.clone(), session.given.rest.clone());
+    let Some((target, behind)) = words.split_first() else {
+        return Err(Failure::usage(
+            "exec",
+            "expected 'exec (POD | TYPE/NAME) COMMAND [ARG1] [ARG2] ... [ARGN]'.\nPOD or TYPE/NAME is a required argument for the exec command",
+        ));
+    };
+    let command = match rest {
+        Some(command) if behind.is_empty() && !command.is_empty() => command,
+        None if !behind.is_empty() => {
+            return Err(Failure::Own(
+                "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and \
+                 examples"
+                    .to_owned(),
+            ));
+        }
+        _ => return Err(Failure::usage("exec", "you must specify at least one command for the container")),
+    };
+    let pod = pod_of(session, target).await?;
+    container(session, &pod)?;
+    let status = status(session, &pod, command).await?;
+    match status {
+        0 => Ok(()),
+        status => Err(Failure::Said(format!("command terminated with exit code {status}\n"), status)),
+    }
+}
+
+/// Has the pod's kubelet run a command; its exit status.
+async fn status(session: &mut Session<'_>, pod: &Pod, command: Vec<String>) -> Done<i32> {
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) else {
+        return Err(Failure::Said(
+            format!("Error from server (BadRequest): pod {name} does not have a host assigned\n"),
+            1,
+        ));
+    };
+    let shown = pod.status.clone().unwrap_or_default();
+    let phase = shown.phase.unwrap_or_else(|| "Pending".to_owned());
+    if ["Succeeded", "Failed"].contains(&phase.as_str()) {
+        return Err(Failure::own(format!(
+            "cannot exec into a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let runs = shown
+        .container_statuses
+        .iter()
+        .flatten()
+        .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
+    if !runs {
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let container = session.given.text("container").map(str::to_owned);
+        let container =
+            container.or(containers.map(|container| container.name.clone()).next()).unwrap_or_default();
+        return Err(Failure::own(format!(
+            "Internal error occurred: unable to upgrade connection: container not found (\"{container}\")"
+        )));
+    }
+    session.process.flush().await;
+    let mut child = session.process.child(INIT_NET, command);
+    if !session.given.is("stdin") {
+        child.stdin = Arc::new(glassnet_userland::process::Nowhere);
+    }
+    let ended = Arc::new(Mutex::new(None));
+    let exec = Exec { pod: Object::from(pod.clone()).key(), child, ended: ended.clone() };
+    session.api.exec(session.process, &node, exec);
+    let status = move |_: &Store| *ended.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    Ok(session.until(None, status).await.unwrap_or(1))
+}
+
+/// The container that `-c` names is one of the pod's.
+fn container(session: &mut Session, pod: &Pod) -> Done<String> {
+    let names: Vec<String> =
+        pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone()).collect();
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    match session.given.text("container").map(str::to_owned) {
+        Some(wanted) if names.contains(&wanted) => Ok(wanted),
+        Some(wanted) if session.given.command == "exec" => Err(Failure::Said(
+            format!("Error from server (BadRequest): container {wanted} is not valid for pod {name}\n"),
+            1,
+        )),
+        Some(wanted) => Err(Failure::own(format!("container {wanted} is not valid for pod {name}"))),
+        None => {
+            let first = names.first().cloned().unwrap_or_default();
+            if names.len() > 1 && !session.given.is("quiet") {
+                session.complain(format!("Defaulted container \"{first}\" out of: {}", names.join(", ")));
+            }
+            Ok(first)
+        }
+    }
+}
+
+/// A pod that a word names: by its name, or as one of a Deployment's or a service's.
+async fn pod_of(session: &mut Session<'_>, word: &str) -> Done<Pod> {
+    let namespace = session.namespace();
+    let Some((kind, _)) = word.split_once('/') else {
+        return typed::<Pod>(session, &Key::new(Kind::Pod, &namespace, word));
+    };
+    let target = asked(&[word.to_owned()])?.remove(0);
+    let (kind_of, name) = (target.resource.kind()?, target.name.unwrap_or_default());
+    let key = Key::new(kind_of, &namespace, &name);
+    if kind_of == Kind::Pod {
+        return typed::<Pod>(session, &key);
+    }
+    let object = session.object(&key)?;
+    let mut pods = pods_of(&session.api.store(), &object).ok_or_else(|| {
+        Failure::own(format!(
+            "cannot attach to {kind}/{name}: selector for *{} not implemented",
+            kind_of.name()
+        ))
+    })?;
+    let is_ready =
+        |pod: &Pod| pod_status::condition(pod, "Ready").is_some_and(|state| state.status == "True");
+    pods.sort_by_key(|pod| !is_ready(pod));
+    match pods.is_empty() {
+        true => Err(Failure::own("timed out waiting for the condition")),
+        false => Ok(pods.remove(0)),
+    }
+}
+
+fn typed<T: Kept + Clone>(session: &Session, key: &Key) -> Done<T> {
+    let object = session.object(key)?;
+    T::of(&object).cloned().ok_or_else(|| crate::error::ApiError::NotFound(key.clone()).into())
+}
+
+/// The pods that an object selects; `None` if it is of a kind that selects none.
+pub(super) fn pods_of(store: &Store, object: &Object) -> Option<Vec<Pod>> {
+    let selector = match object {
+        Object::Service(service) => service.spec.as_ref()?.selector.clone()?,
+        Object::Deployment(deployment) => deployment.spec.as_ref()?.selector.match_labels.clone()?,
+        Object::ReplicaSet(set) => set.spec.as_ref()?.selector.match_labels.clone()?,
+        Object::DaemonSet(set) => set.spec.as_ref()?.selector.match_labels.clone()?,
+        _ => return None,
+    };
+    let namespace = &object.metadata().namespace;
+    let is_selected =
+        |pod: &&Pod| pod.metadata.namespace == *namespace && selects(&selector, pod.metadata.labels.as_ref());
+    Some(store.list::<Pod>().filter(is_selected).cloned().collect())
+}
+
+/// Runs `kubectl logs`.
+pub(super) async fn logs(session: &mut Session<'_>) -> Done {
+    let words = session.given.words.clone();
+    let pods = match (words.as_slice(), session.given.text("selector").is_some()) {
+        ([], true) => {
+            let (found, _) = session.chosen(&["pods".to_owned()])?;
+            if found.is_empty() {
+                let namespace = session.namespace();
+                session.complain(format!("No resources found in {namespace} namespace."));
+                return Ok(());
+            }
+            found.iter().filter_map(|object| Pod::of(object).cloned()).collect()
+        }
+        ([target] | [target, _], false) => vec![pod_of(session, target).await?],
+        ([], false) => {
+            return Err(Failure::usage(
+                "logs",
+                "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs \
+                 command",
+            ));
+        }
+        (_, true) => return Err(Failure::usage("logs", "only a selector (-l) or a POD name is allowed")),
+        _ => {
+            return Err(Failure::usage("logs", "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'"));
+        }
+    };
+    let by_selector = words.is_empty();
+    for pod in &pods {
+        container(session, pod)?;
+        let waits = pod.status.as_ref().and_then(|status| status.start_time.as_ref()).is_none();
+        if waits {
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            let container = pod.spec.iter().flat_map(|spec| &spec.containers).next();
+            let container = container.map(|container| container.name.clone()).unwrap_or_default();
+            return Err(Failure::Said(
+                format!(
+                    "Error from server (BadRequest): container {container:?} in pod {name:?} is waiting to start: ContainerCreating\n"
+                ),
+                1,
+            ));
+        }
+        let tail = session.given.number("tail").filter(|tail| *tail >= 0);
+        let tail = tail.or(by_selector.then_some(10)).map(|tail| tail as usize);
+        follow(session, pod, tail).await;
+    }
+    Ok(())
+}
+
+/// Prints what a pod printed, and with `-f` what it goes on to print.
+async fn follow(session: &mut Session<'_>, pod: &Pod, tail: Option<usize>) {
+    let key = Object::from(pod.clone()).key();
+    let mut bytes = session.api.logged(&key);
+    let mut written = bytes.len();
+    if let Some(tail) = tail {
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        bytes = lines[lines.len().saturating_sub(tail)..].concat();
+    }
+    session.process.print(bytes);
+    if !session.given.is("follow") {
+        return;
+    }
+    loop {
+        let (api, of, from) = (session.api.clone(), key.clone(), written);
+        let uid = pod.metadata.uid.clone();
+        let news = session.until(None, move |store: &Store| {
+            let logged = api.logged(&of);
+            let is_gone =
+                store.object(&of).is_none_or(|object| object.metadata().uid != uid || is_over(object));
+            (logged.len() > from || is_gone).then(|| (logged[from.min(logged.len())..].to_vec(), is_gone))
+        });
+        let Some((more, is_gone)) = news.await else { return };
+        written += more.len();
+        session.process.print(more);
+        if is_gone {
+            return;
+        }
+    }
+}
+
+fn is_over(object: &Object) -> bool {
+    let phase = Pod::of(object).and_then(|pod| pod.status.as_ref()?.phase.clone());
+    matches!(phase.as_deref(), Some("Succeeded" | "Failed"))
+}

@@ -1,0 +1,227 @@
+//! `kubectl` on a machine of a cluster without kubelets.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use glassnet_kernel::ids::{MachineId, NetnsId};
+use glassnet_kernel::tables::cpumask::CpuMask;
+use glassnet_kernel::world::World;
+use glassnet_userland::harness::{self, MemoryFiles};
+use glassnet_userland::process::{
+    Boxed, Child, Exit, Nowhere, Output, Process, SharedWorld, Signals, Sleepers, Spawner, run,
+};
+
+use crate::api::ApiServer;
+use crate::command::Given;
+use crate::config::{Config, Range};
+
+/// Keeps what is written.
+#[derive(Default)]
+struct Kept(Mutex<Vec<u8>>);
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut *self.0.lock().unwrap())).into_owned()
+    }
+}
+
+impl Output for Kept {
+    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Starts nothing.
+struct NoShell;
+
+impl Spawner for NoShell {
+    fn find<'a>(&'a self, _: &'a str, _: &'a str) -> Boxed<'a, io::Result<String>> {
+        Box::pin(async { Err(io::ErrorKind::NotFound.into()) })
+    }
+    fn spawn(&self, _: Child) -> Boxed<'_, i32> {
+        Box::pin(async { 127 })
+    }
+    fn detach(&self, _: Child) -> Arc<Exit> {
+        Arc::default()
+    }
+}
+
+/// A cluster with files, its controllers and its scheduler; kubelets are missing.
+pub(super) struct Cluster {
+    world: SharedWorld,
+    sleepers: Arc<Sleepers>,
+    files: Arc<MemoryFiles>,
+    pub(super) api: Arc<ApiServer>,
+}
+
+impl Cluster {
+    pub(super) fn new() -> Cluster {
+        let mut world = World::new(1);
+        world.add_machine("node1", 1);
+        let config = Config {
+            nodes: BTreeMap::new(),
+            pods: Range::parse("10.244.0.0/16").unwrap(),
+            services: Range::parse("10.96.0.0/12").unwrap(),
+            balancers: None,
+            delay: glassnet_sim::Nanos::ZERO,
+        };
+        let api = crate::start(&mut world, config, 1).expect("first objects");
+        let (sleepers, files) = (Arc::default(), Arc::default());
+        Cluster { world: Arc::new(Mutex::new(world)), sleepers, files, api }
+    }
+
+    pub(super) fn file(&self, path: &str, text: &str) {
+        self.files.0.lock().unwrap().insert(format!("/root/{path}"), text.as_bytes().to_vec());
+    }
+
+    fn process(&self, words: &[&str], stdin: &str, streams: [Arc<dyn Output>; 2]) -> Process {
+        let [stdout, stderr] = streams;
+        Process {
+            world: self.world.clone(),
+            machine: MachineId(0),
+            netns: NetnsId(0),
+            affinity: CpuMask::ALL,
+            vrf: None,
+            program: crate::program(words[0]).expect("a program"),
+            pid: 1000,
+            argv: words.iter().map(|word| (*word).to_owned()).collect(),
+            env: BTreeMap::new(),
+            cwd: "/root".to_owned(),
+            stdin: Given::new(stdin.as_bytes()),
+            stdout,
+            stderr,
+            files: self.files.clone(),
+            signals: Arc::new(Signals::default()),
+            shell: Arc::new(NoShell),
+            sleepers: self.sleepers.clone(),
+            printed: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+
+    /// Runs a command while controllers work; its status and what it printed. `None`: it goes on for ever.
+    pub(super) fn run(&self, words: &[&str], stdin: &str) -> (Option<i32>, String, String) {
+        let (stdout, stderr) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+        let mut process = self.process(words, stdin, [stdout.clone(), stderr.clone()]);
+        let nowhere = || [Arc::new(Nowhere) as Arc<dyn Output>, Arc::new(Nowhere)];
+        let mut manager = self.process(&["kube-controller-manager"], "", nowhere());
+        let mut scheduler = self.process(&["kube-scheduler"], "", nowhere());
+        let mut agents = [Box::pin(run(&mut manager)) as Boxed<'_, i32>, Box::pin(run(&mut scheduler))];
+        let mut command = pin!(run(&mut process));
+        let together = poll_fn(|cx| {
+            for agent in &mut agents {
+                let _ = agent.as_mut().poll(cx);
+            }
+            let polled = command.as_mut().poll(cx);
+            if polled.is_ready() {
+                for agent in &mut agents {
+                    let _ = agent.as_mut().poll(cx);
+                }
+            }
+            match polled {
+                Poll::Ready(status) => Poll::Ready(status),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        let status = harness::drive(&self.world, &self.sleepers, together);
+        (status, stdout.text(), stderr.text())
+    }
+
+    /// Runs `kubectl` with words between blanks: status, then standard output and error together.
+    pub(super) fn kubectl(&self, line: &str) -> (i32, String) {
+        self.kubectl_with(line, "")
+    }
+
+    pub(super) fn kubectl_with(&self, line: &str, stdin: &str) -> (i32, String) {
+        let words: Vec<&str> = ["kubectl"].into_iter().chain(line.split(' ')).collect();
+        let (status, stdout, stderr) = self.run(&words, stdin);
+        (status.unwrap_or(-1), format!("{stdout}{stderr}"))
+    }
+
+    #[track_caller]
+    pub(super) fn says(&self, line: &str, status: i32, expected: &str) {
+        assert_eq!(self.kubectl(line), (status, expected.to_owned()), "{line}");
+    }
+}
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  clusterIP: 10.96.0.10\n  selector:\n    app: web\n  \
+                       ports:\n  - port: 80\n    targetPort: 8080\n";
+
+#[test]
+fn apply_makes_changes_and_leaves_alone() {
+    let cluster = Cluster::new();
+    cluster.file("web.yaml", SERVICE);
+    cluster.says("apply -f web.yaml", 0, "service/web created\n");
+    cluster.says("apply -f web.yaml", 0, "service/web unchanged\n");
+    cluster.file("web.yaml", &SERVICE.replace("8080", "9090"));
+    cluster.says("apply -f web.yaml --dry-run=server", 0, "service/web configured (server dry run)\n");
+    cluster.says("apply -f web.yaml", 0, "service/web configured\n");
+    cluster.says("get svc web -o jsonpath={.spec.ports[0].targetPort}", 0, "9090");
+    cluster.says(
+        "get svc",
+        0,
+        "NAME         TYPE        CLUSTER-IP   EXTERNAL-IP   PORT(S)   AGE\n\
+         kubernetes   ClusterIP   10.96.0.1    <none>        443/TCP   0s\n\
+         web          ClusterIP   10.96.0.10   <none>        80/TCP    0s\n",
+    );
+    cluster.says("delete -f web.yaml", 0, "service \"web\" deleted from default namespace\n");
+    cluster.says("delete svc web", 1, "Error from server (NotFound): services \"web\" not found\n");
+}
+
+#[test]
+fn bad_manifests_are_refused_whole() {
+    let cluster = Cluster::new();
+    let says = |text: &str, expected: &str| {
+        cluster.file("a.yaml", text);
+        cluster.says("apply -f a.yaml", 1, expected);
+        cluster.says("get svc web", 1, "Error from server (NotFound): services \"web\" not found\n");
+    };
+    says(
+        &SERVICE.replace("port: 80", "port: 70000"),
+        "The Service \"web\" is invalid: spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive\n",
+    );
+    says(
+        &SERVICE.replace("spec:\n", "spec:\n  foo: 1\n"),
+        "Error from server (BadRequest): error when creating \"a.yaml\": Service in version \"v1\" cannot be handled as a Service: strict \
+         decoding error: unknown field \"spec.foo\"\n",
+    );
+    says(
+        &SERVICE.replace("10.96.0.10", "10.1.0.10"),
+        "The Service \"web\" is invalid: spec.clusterIPs: Invalid value: [\"10.1.0.10\"]: failed to allocate IP 10.1.0.10: the provided IP \
+         (10.1.0.10) is not in the valid range. The range of valid IPs is 10.96.0.0/12\n",
+    );
+    cluster.says("apply -f missing.yaml", 1, "error: the path \"missing.yaml\" does not exist\n");
+}
+
+#[test]
+fn generators_make_and_show() {
+    let cluster = Cluster::new();
+    cluster.says("create deployment web --image=nginx --replicas=2", 0, "deployment.apps/web created\n");
+    cluster.says(
+        "create deployment web --image=nginx",
+        1,
+        "error: failed to create deployment: deployments.apps \"web\" already exists\n",
+    );
+    cluster.says(
+        "create deployment a --image=nginx:1 --dry-run=client -o yaml",
+        0,
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  labels:\n    app: a\n  name: a\nspec:\n  replicas: 1\n  selector:\n    \
+         matchLabels:\n      app: a\n  strategy: {}\n  template:\n    metadata:\n      labels:\n        app: a\n    spec:\n      containers:\n      \
+         - image: nginx:1\n        name: nginx\n        resources: {}\nstatus: {}\n",
+    );
+    cluster.says("create namespace blue", 0, "namespace/blue created\n");
+    cluster.says(
+        "create service nodeport web --tcp=80:8080 --node-port=30080 -n blue",
+        0,
+        "service/web created\n",
+    );
+    cluster.says("get deploy,svc -A -o name", 0, "deployment.apps/web\nservice/web\nservice/kubernetes\n");
+    cluster.says("get pods -n blue", 0, "No resources found in blue namespace.\n");
+    let (status, pods) = cluster.kubectl("get pods --no-headers");
+    assert_eq!((status, pods.lines().count()), (0, 2), "{pods}");
+}
