@@ -199,7 +199,12 @@ impl Checker<'_> {
                 let message = format!("{:?} is no address", text.value);
                 self.reader.error(self.span(&text), message, "no address")
             })?),
-            None => None,
+            // Packets to services need a route before they are given another address, so there is one, also without a router.
+            None => {
+                let (address, len) = address;
+                let network = address.to_bits() & u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+                (len <= 30).then(|| Ipv4Addr::from_bits(network + 1)).filter(|gateway| *gateway != address)
+            }
         };
         Ok(NodeConfig { device, address, gateway, labels: raw.labels })
     }

@@ -13,6 +13,9 @@ use crate::api::ApiServer;
 use crate::command::{Command, NodeShell, Run};
 use crate::config::Range;
 
+/// Gives the bridge the address that it has.
+const KEEP_MAC: &str = "ip link set cbr0 address $(cat /sys/class/net/cbr0/address)";
+
 /// The network of a node's pods.
 #[derive(Debug, Default)]
 pub(super) struct Kubenet {
@@ -71,6 +74,8 @@ impl Kubenet {
         if !self.has_bridge {
             lines.push("ip link add cbr0 type bridge".to_owned());
             lines.push("ip link set cbr0 up".to_owned());
+            // Otherwise it takes the lowest address of its ports, which come and go.
+            lines.push(KEEP_MAC.to_owned());
             self.has_bridge = true;
         }
         lines.push(format!("ip link add {veth} type veth peer name eth0 netns {netns}"));
@@ -84,7 +89,13 @@ impl Kubenet {
             lines.push(format!("ip addr replace {gateway}/{len} brd + dev cbr0"));
         }
         for line in lines {
-            run(process, api, &line).await;
+            match line.as_str() {
+                KEEP_MAC => {
+                    let argv = ["bash", "-c", KEEP_MAC].map(str::to_owned).to_vec();
+                    NodeShell { process, api: api.clone() }.run(Command { argv, stdin: String::new() }).await;
+                }
+                line => run(process, api, line).await,
+            }
         }
         Some(attached)
     }
