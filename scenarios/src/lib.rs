@@ -21,6 +21,7 @@
 //! | [`run`] | running a lesson and comparing its output |
 //! | [`sweep`] | a lesson at every point of a grid |
 //! | [`view`] | views of a run |
+//! | [`replay`] | a lesson with a cluster as one without |
 //! | [`trace`] | tracing a hypothetical packet |
 //! | [`compare`] | comparing two runs |
 //! | [`functions`] | which functions of the kernel ran |
@@ -39,6 +40,7 @@ pub mod observation;
 pub mod output;
 pub mod plain;
 pub mod plan;
+pub mod replay;
 pub mod rig;
 pub mod run;
 pub mod shell;

@@ -54,8 +54,8 @@ pub struct Ran {
     pub agent: String,
     /// The command.
     pub command: Command,
-    /// It goes on by itself (a container's program).
-    pub goes_on: bool,
+    /// The folder in which it goes on by itself (a container's program).
+    pub goes_on_in: Option<String>,
 }
 
 /// A stream that gives its bytes once.
@@ -107,12 +107,15 @@ impl Run for NodeShell<'_> {
         let mut child = self.process.child(INIT_NET, command.argv.clone());
         child.stdin = Given::new(command.stdin.as_bytes());
         (child.stdout, child.stderr) = (stdout.clone(), stderr.clone());
+        let exec_time = self.process.world().kernel(self.process.machine).config.exec_time;
+        // An agent has no signal handlers.
+        let _ = self.process.sleep(exec_time).await;
         self.api.note(Ran {
             at: self.process.now(),
             node: hostname(self.process),
             agent: self.process.name().to_owned(),
             command,
-            goes_on: false,
+            goes_on_in: None,
         });
         let status = self.process.shell.clone().spawn(child).await;
         Answer { status, stdout: stdout.text(), stderr: stderr.text() }

@@ -47,14 +47,20 @@ fn write_command(script: &mut String, ran: &Ran) {
     let seconds = ran.at.0 as f64 / 1e9;
     // Writing to a string does not fail.
     let _ = writeln!(script, "\n# {seconds:.6} s, {}, {}", ran.node, ran.agent);
+    script.push_str(&shell_text(ran));
+}
+
+/// A command as it is typed, with its standard input, and a newline. One that goes on by itself does so.
+pub fn shell_text(ran: &Ran) -> String {
     let words = ran.command.argv.iter().map(String::as_str);
     let quoted = Quoter::new().allow_nul(true).join(words).unwrap_or_default();
-    if ran.goes_on {
-        let _ = writeln!(script, "{quoted} > /dev/null 2>&1 &");
-    } else if ran.command.stdin.is_empty() {
-        let _ = writeln!(script, "{quoted}");
-    } else {
-        let end = if ran.command.stdin.ends_with('\n') { "" } else { "\n" };
-        let _ = write!(script, "{quoted} << 'EOF'\n{}{end}EOF\n", ran.command.stdin);
+    let stdin = &ran.command.stdin;
+    match (&ran.goes_on_in, stdin.is_empty()) {
+        (Some(folder), _) => format!("(cd {folder}; {quoted} > /dev/null 2>&1 &)\n"),
+        (None, true) => format!("{quoted}\n"),
+        (None, false) => {
+            let end = if stdin.ends_with('\n') { "" } else { "\n" };
+            format!("{quoted} << 'EOF'\n{stdin}{end}EOF\n")
+        }
     }
 }

@@ -41,7 +41,7 @@ mod timeline;
 mod udp_tunnel;
 
 pub use capture::{Written, write_captures};
-pub use commands::{CommandsOf, commands};
+pub use commands::{CommandsOf, commands, shell_text};
 pub use hook::{End, Hooked, Rewritten, hook_note};
 pub use hops::{drop_text, place};
 pub use json::json;

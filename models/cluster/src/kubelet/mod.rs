@@ -203,6 +203,7 @@ impl Kubelet {
             };
             let mut child = exec.child;
             sandbox.enter(&mut child);
+            sandbox.note(process, &self.api, "kubectl exec", child.argv.clone(), None);
             self.execs.push((process.shell.clone().detach(child), exec.ended));
         }
         let mut told = false;

@@ -95,7 +95,7 @@ impl Sandbox {
             None => None,
         };
         let key = Object::from(pod.clone()).key();
-        let folder = format!("/var/lib/kubelet/pods/{uid}");
+        let folder = format!("/run/containers/{uid}");
         let mut shell = NodeShell { process, api: api.clone() };
         shell.run(Command::words(&format!("mkdir -p {folder}"))).await;
         for file in ["hostname", "index.html"] {
@@ -143,16 +143,29 @@ impl Sandbox {
         for variable in container.spec.env.iter().flatten() {
             child.env.insert(variable.name.clone(), variable.value.clone().unwrap_or_default());
         }
-        let inside = self.attached.iter().flat_map(|attached| ["ip", "netns", "exec", &attached.netns]);
-        let command = Command { argv: inside.map(str::to_owned).chain(argv).collect(), stdin: String::new() };
-        let (node, agent) = (hostname(process), process.name().to_owned());
-        api.note(Ran { at: now, node, agent, command, goes_on: true });
         let signals = child.signals.clone();
         container.program = Some((process.shell.clone().detach(child), signals));
         container.started = now;
         let delay = container.spec.readiness_probe.as_ref().and_then(|probe| probe.initial_delay_seconds);
         container.probe =
             Probing { next: Some(now + seconds(i64::from(delay.unwrap_or(0)))), ..Probing::default() };
+        let agent = process.name().to_owned();
+        self.note(process, api, &agent, argv, Some(self.folder.clone()));
+    }
+
+    /// Keeps a command that runs in the pod, as one of the node.
+    pub(super) fn note(
+        &self,
+        process: &Process,
+        api: &ApiServer,
+        agent: &str,
+        argv: Vec<String>,
+        goes_on_in: Option<String>,
+    ) {
+        let inside = self.attached.iter().flat_map(|attached| ["ip", "netns", "exec", &attached.netns]);
+        let command = Command { argv: inside.map(str::to_owned).chain(argv).collect(), stdin: String::new() };
+        let (at, node, agent) = (process.now(), hostname(process), agent.to_owned());
+        api.note(Ran { at, node, agent, command, goes_on_in });
     }
 
     /// Makes a child one of the pod's.
@@ -187,12 +200,21 @@ impl Sandbox {
         let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
         self.ending = Some(process.now() + seconds(grace));
         self.signal(Signal::TERM);
-        let _ = api;
+        self.note_end(process, api, "");
     }
 
     /// Its programs end at once.
     pub(super) fn kill(&self) {
         self.signal(Signal::KILL);
+    }
+
+    /// Keeps what ends the pod's programs on a real node, where no kubelet does it.
+    fn note_end(&self, process: &Process, api: &ApiServer, signal: &str) {
+        let Some(attached) = &self.attached else { return };
+        let line = format!("kill {signal}$(ip netns pids {}) 2> /dev/null", attached.netns);
+        let argv = vec!["bash".to_owned(), "-c".to_owned(), line];
+        let (at, node, agent) = (process.now(), hostname(process), process.name().to_owned());
+        api.note(Ran { at, node, agent, command: Command { argv, stdin: String::new() }, goes_on_in: None });
     }
 
     fn signal(&self, signal: Signal) {
@@ -227,6 +249,7 @@ impl Sandbox {
         let now = process.now();
         if self.ending.is_some_and(|at| at <= now) {
             self.kill();
+            self.note_end(process, api, "-9 ");
             return;
         }
         for at in 0..self.containers.len() {
@@ -285,15 +308,15 @@ impl Sandbox {
             return;
         };
         let child = process.daemon(if inside { self.netns } else { HOST }, argv.clone());
-        let prefix = self
-            .attached
-            .iter()
-            .filter(|_| inside)
-            .flat_map(|attached| ["ip", "netns", "exec", &attached.netns]);
-        let command = Command { argv: prefix.map(str::to_owned).chain(argv).collect(), stdin: String::new() };
-        let (node, agent) = (hostname(process), process.name().to_owned());
-        api.note(Ran { at: now, node, agent, command, goes_on: false });
         container.probe.asked = Some(process.shell.clone().detach(child));
+        let agent = process.name().to_owned();
+        match inside {
+            true => self.note(process, api, &agent, argv, None),
+            false => {
+                let command = Command { argv, stdin: String::new() };
+                api.note(Ran { at: now, node: hostname(process), agent, command, goes_on_in: None });
+            }
+        }
     }
 }
 

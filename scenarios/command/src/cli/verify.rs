@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use glassnet_scenarios::compare::Report;
 use glassnet_scenarios::compare::verify::{self, VerifyError};
 use glassnet_scenarios::lesson::Lesson;
+use glassnet_scenarios::replay::replayed;
 
 use super::functions;
 use super::referee::{On, Opened, Watch, on_models_version};
@@ -155,7 +156,8 @@ fn could_not(error: &VerifyError) -> Status {
 
 /// All lessons, or none after the errors were printed.
 fn read_all(lessons: &Lessons) -> Option<Vec<Lesson>> {
-    let read: Vec<_> = lessons.files.iter().map(|path| read_lesson(path)).collect();
+    let plain = |lesson: Lesson| replayed(&lesson).map_err(miette::Report::new);
+    let read: Vec<_> = lessons.files.iter().map(|path| read_lesson(path).and_then(plain)).collect();
     for report in read.iter().filter_map(|lesson| lesson.as_ref().err()) {
         complain(report);
     }
