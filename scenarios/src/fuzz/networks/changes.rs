@@ -72,6 +72,10 @@ pub(super) fn link_changes(net: &mut Net) {
 /// A device is deleted.
 pub(super) fn link_goes(net: &mut Net) {
     let (_, space, name) = net.some_device();
+    if name.starts_with("eth") {
+        // The real card is a veth end.
+        return link_changes(net);
+    }
     net.tool(space, &format!("ip link del {name}"));
 }
 

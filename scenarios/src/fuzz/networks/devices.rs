@@ -22,11 +22,7 @@ const BRIDGE: &[&str] = &[
     " vlan_filtering 1 vlan_protocol 802.1ad",
     " mcast_snooping 0",
     " nf_call_iptables 1",
-    STP,
 ];
-
-/// It sends BPDUs.
-const STP: &str = " stp_state 1";
 
 /// Kinds of devices by weight.
 const KINDS: &[(usize, Make)] =
@@ -104,7 +100,6 @@ fn bridge(net: &mut Net, space: usize) {
     let name = net.name("br");
     let mac = if net.one_in(4) { format!(" address {}", Mac(net.mac())) } else { String::new() };
     let options = net.pick(BRIDGE);
-    net.talks |= options == STP;
     net.tool(space, &format!("ip link add {name}{mac} type bridge{options}"));
     let segment = net.segment();
     let own = net.device(space, &name, segment);

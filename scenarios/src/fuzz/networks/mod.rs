@@ -192,7 +192,7 @@ mod tests {
         "arp_ignore=", "arp_announce=", "arp_filter=", "accept_local=", "src_valid_mark=", "proxy_arp=", "ip_forward=1", "MASQUERADE",
         "DNAT", "-j DROP", "nc -dlku", "nc -u", "nc -N", "ping -c", "-s 1472", "-M do", "-t 1", "-I ", "-m 1", "route get", "arping",
         " down", " up", "addr del", "addr flush", "route del", "rule del", "neigh del", "neigh replace", "nomaster", "fdb add",
-        "hairpin", "isolated", " mtu ", "fou add", "encap gue", "encap fou", " external", "encap ip", "mode 802.3ad", "mode balance-tlb", "arp_interval", "type ifb", "tuntap", "mirred", "stp_state", "fwmark_reflect", "append 00:00:00:00:00:00", "netns x", "link del", "type macvlan mode", "type bond primary", "sleep 0.00002", "sleep 80000",
+        "hairpin", "isolated", " mtu ", "fou add", "encap gue", "encap fou", " external", "encap ip", "mode 802.3ad", "mode balance-tlb", "arp_interval", "type ifb", "tuntap", "mirred", "fwmark_reflect", "append 00:00:00:00:00:00", "netns x", "link del", "type macvlan mode", "type bond primary", "sleep 0.00002", "sleep 80000",
     ];
 
     #[test]

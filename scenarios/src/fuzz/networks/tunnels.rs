@@ -35,7 +35,6 @@ const TUNNELS: &[(usize, Tunnel)] = &[
     (2, |net, end| external(net, end, "geneve", " dstport 6082")),
     (1, |net, end| external(net, end, "gretap", "")),
     (1, |net, end| external(net, end, "gre", "")),
-    (1, |net, end| external(net, end, "ipip", "")),
 ];
 
 /// How names of devices begin whose packets say where they go.
@@ -207,7 +206,7 @@ fn in_udp(net: &mut Net, end: &End, kind: &str, encap: &str) {
 /// A device whose packets say where they go.
 fn external(net: &mut Net, end: &End, kind: &str, more: &str) {
     let (space, _, name) = net.place(end.below, EXTERNAL);
-    let is_ethernet = !["gre", "ipip"].contains(&kind);
+    let is_ethernet = kind != "gre";
     let address = if is_ethernet { format!(" address {}", Mac(net.mac())) } else { String::new() };
     net.tool(space, &format!("ip link add {name}{address} type {kind} external{more}"));
     net.device(space, &name, 0);
