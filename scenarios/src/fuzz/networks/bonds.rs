@@ -54,7 +54,10 @@ pub(super) fn bonds(net: &mut Net, space: usize) {
                 net.devices[slave].is_port = true;
             }
         }
+        net.tool(end, "ip link set bd0 up");
         net.device(end, "bd0", segment);
+        // Two machines whose timers run in one tick send in an order that hangs on nothing in the network.
+        net.run(end, "sleep 0.007");
     }
 }
 

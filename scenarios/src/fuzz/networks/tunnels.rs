@@ -34,7 +34,6 @@ const TUNNELS: &[(usize, Tunnel)] = &[
     (2, |net, end| external(net, end, "vxlan", " dstport 4790")),
     (2, |net, end| external(net, end, "geneve", " dstport 6082")),
     (1, |net, end| external(net, end, "gretap", "")),
-    (1, |net, end| external(net, end, "gre", "")),
 ];
 
 /// How names of devices begin whose packets say where they go.

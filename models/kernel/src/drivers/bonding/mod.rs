@@ -128,6 +128,7 @@ fn bond_setup(dev: &mut NetDevice) {
     dev.max_mtu = ETH_MAX_MTU;
     dev.flags |= IFF_MASTER;
     dev.no_queue = true;
+    dev.unicast_flt = true;
     dev.tx_skb_sharing = false;
     dev.addr_assign = AddrAssign::Random;
     (dev.num_tx_queues, dev.real_num_tx_queues, dev.num_rx_queues) = (TX_QUEUES, TX_QUEUES, TX_QUEUES);
