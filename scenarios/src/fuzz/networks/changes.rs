@@ -35,7 +35,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
         "ipvlan",
         &["mode l2", "mode l3", "mode l3s", "mode l2 private", "mode l2 vepa", "mode l3 bridge"],
     ),
-    ("vl", "vlan", &["reorder_hdr off", "reorder_hdr on", "loose_binding on", "egress-qos-map 0:5"]),
+    ("vl", "vlan", &["reorder_hdr on", "loose_binding on", "egress-qos-map 0:5"]),
     ("vx", "vxlan", &["ttl 7", "ageing 50", "nolearning", "learning"]),
 ];
 
@@ -86,7 +86,8 @@ pub(super) fn link_moves(net: &mut Net) {
     let to: Vec<usize> = (0..net.spaces.len())
         .filter(|at| net.spaces[*at].machine == machine && *at != space && !net.spaces[*at].netns.is_empty())
         .collect();
-    if to.is_empty() || device >= net.devices.len() {
+    // The real card is a veth end, which tells so elsewhere.
+    if to.is_empty() || device >= net.devices.len() || name.starts_with("eth") {
         return link_changes(net);
     }
     let to = net.pick(&to);

@@ -39,15 +39,7 @@ impl Net {
 fn vlan(net: &mut Net, below: usize) {
     let (space, lower, name) = net.place(below, "vl");
     let (id, mac) = (net.pick(&[5, 5, 6]), Mac(net.mac()));
-    let more = net.pick(&[
-        "",
-        "",
-        "",
-        " protocol 802.1ad",
-        " reorder_hdr off",
-        " loose_binding on",
-        " egress-qos-map 0:3",
-    ]);
+    let more = net.pick(&["", "", "", " protocol 802.1ad", " loose_binding on", " egress-qos-map 0:3"]);
     net.tool(space, &format!("ip link add link {lower} name {name} address {mac} type vlan id {id}{more}"));
     let segment = net.vlan_segment(net.devices[below].segment, id);
     net.above(below, &name, segment);

@@ -496,7 +496,7 @@ fn bond_set_mac_address(cx: &mut Cx, bond: DevId, addr: Mac) -> Result<(), Errno
     Ok(())
 }
 
-/// What the bond is to receive its slaves receive: where only one works, that one.
+/// What the bond is to receive its slaves receive: where only one works, that one; addresses only while the bond is up.
 fn bond_set_rx_mode(cx: &mut Cx, bond: DevId) {
     let Some(bonding) = cx.k.devs[bond].bond() else { return };
     let only = bonding.uses_primary().then_some(bonding.curr_active_slave);
@@ -508,7 +508,10 @@ fn bond_set_rx_mode(cx: &mut Cx, bond: DevId) {
 
 fn set_rx_mode_of(cx: &mut Cx, bond: DevId, dev: DevId, receives: bool) {
     let netdev = &cx.k.devs[bond];
-    let wanted = if receives && netdev.is_up() { RxMode::of(netdev) } else { RxMode::default() };
+    let mut wanted = if receives { RxMode::of(netdev) } else { RxMode::default() };
+    if !netdev.is_up() {
+        (wanted.uc, wanted.mc) = Default::default();
+    }
     sync_rx_mode(cx, bond, dev, wanted);
 }
 

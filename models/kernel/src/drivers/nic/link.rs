@@ -47,10 +47,8 @@ impl Default for Phy {
 
 /// A cable is connected, before anything happens on the machine.
 pub fn boot(cx: &mut Cx, dev: DevId) {
-    if cx.k.devs[dev].is_up() {
-        up(cx, dev);
-        linkwatch_settle(cx);
-    }
+    up(cx, dev);
+    linkwatch_settle(cx);
 }
 
 /// The ends of the cable have agreed, if there is one and the device is up.
