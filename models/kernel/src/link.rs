@@ -73,6 +73,8 @@ pub struct LinkOps {
     /// The ifindex of the device that it is linked to, 0 if there is none, where that is not known by the device itself
     /// (`ndo_get_iflink`).
     pub get_iflink: Option<fn(&NetDevice) -> u32>,
+    /// What follows from its carrier does not wait (`linkwatch_urgent_event`): it comes on once the device is open.
+    pub urgent_carrier: bool,
     /// Its own forwarding database (`ndo_fdb_*`).
     pub fdb: Option<&'static FdbOps>,
     /// What `/sys/class/net/DEVICE/uevent` calls the kind (`device_type`).
@@ -112,6 +114,7 @@ impl LinkOps {
             tasklet: None,
             get_link_net: None,
             get_iflink: None,
+            urgent_carrier: false,
             fdb: None,
             devtype: None,
             ethtool: EthtoolOps::NONE,

@@ -233,10 +233,21 @@ impl Run<'_> {
             .run(&prompt.machine, command)
             .map_err(|why| BackendError::prompt(self.plan, prompt, why.to_string()))?;
         self.watch(false);
+        self.share_linkwatch();
         self.note_names();
         self.take_trace(number);
         self.take_log(&prompt.machine);
         Ok(outcome)
+    }
+
+    /// Where one kernel stands for all machines, it takes events of carriers that are not urgent once a second for all of them.
+    fn share_linkwatch(&self) {
+        let mut world = self.session.world();
+        let is_one = world.machines.iter().all(|kernel| kernel.config.veth_cables);
+        let next = world.machines.iter().map(|kernel| kernel.link_watch.next_event).max();
+        if let Some(next) = next.filter(|_| is_one) {
+            world.machines.iter_mut().for_each(|kernel| kernel.link_watch.next_event = next);
+        }
     }
 
     fn watch(&self, on: bool) {

@@ -134,6 +134,8 @@ pub struct BridgePort {
     pub port_no: u16,
     /// STP state.
     pub state: PortState,
+    /// It receives all frames (`BR_PROMISC`).
+    pub promisc: bool,
     /// Its bridge filters VLANs: a copy of the bridge's setting, as each frame asks for it.
     pub vlan_filtering: bool,
     /// Port flags.

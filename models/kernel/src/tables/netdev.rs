@@ -166,6 +166,8 @@ impl std::ops::Sub for DevStats {
 /// What a device receives besides frames to its own address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RxMode {
+    /// Frames to these stations.
+    pub uc: Vec<Mac>,
     /// Frames to these groups.
     pub mc: Vec<Mac>,
     /// All frames.
@@ -178,6 +180,7 @@ impl RxMode {
     /// What a device is to receive.
     pub fn of(dev: &NetDevice) -> RxMode {
         RxMode {
+            uc: dev.uc.iter().map(|entry| entry.0).collect(),
             mc: dev.mc.iter().map(|entry| entry.0).collect(),
             promisc: dev.flags & IFF_PROMISC != 0,
             allmulti: dev.flags & IFF_ALLMULTI != 0,

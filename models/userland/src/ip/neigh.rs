@@ -361,7 +361,9 @@ impl View<'_> {
         let netdev = self.kernel.devs.get(msg.dev);
         let dev = netdev.map_or("", |dev| &dev.name);
         let arphrd = netdev.map(|dev| dev.arphrd).unwrap_or_default();
-        let lladdr = msg.lladdr.map(|mac| arphrd.address(mac));
+        // Of an address without bytes the tool prints the byte behind it, the length of the next attribute (NDA_PROBES).
+        let shown = |mac| if arphrd.addr_len() == 0 { "08".to_owned() } else { arphrd.address(mac) };
+        let lladdr = msg.lladdr.map(shown);
         if self.opts.brief {
             return brief(out, &dst, dev, lladdr, hidden.is_some());
         }

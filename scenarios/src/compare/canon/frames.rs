@@ -103,10 +103,10 @@ impl Numbers {
         }
     }
 
-    /// What is behind the header of GRE; a checksum over it only says whether it is right.
+    /// What is behind the header of GRE; a checksum over it only says whether it is right, or left to the device.
     fn gre(&mut self, packet: &mut [u8]) {
         let Some((gre, length)) = Gre::parse(packet) else { return };
-        if gre.has_csum {
+        if gre.has_csum && u16_at(packet, 4) != Some(0) {
             let whole = packet.len();
             mark_checksum(packet, 4, whole);
         }

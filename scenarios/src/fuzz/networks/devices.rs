@@ -2,18 +2,39 @@
 
 use glassnet_wire::Mac;
 
+use super::bonds::bonds;
 use super::net::{Net, Space};
 
 /// Makes a device in a namespace.
 type Make = fn(&mut Net, usize);
 
+/// What a bridge is made with.
+const BRIDGE: &[&str] = &[
+    "",
+    "",
+    "",
+    "",
+    " ageing_time 500",
+    " forward_delay 0",
+    " vlan_filtering 1",
+    " vlan_filtering 1",
+    " vlan_filtering 1 vlan_default_pvid 0",
+    " vlan_filtering 1 vlan_protocol 802.1ad",
+    " mcast_snooping 0",
+    " nf_call_iptables 1",
+];
+
 /// Kinds of devices by weight.
-const KINDS: &[(usize, Make)] = &[(5, veth_to_namespace), (2, veth_here), (4, bridge), (1, dummy)];
+const KINDS: &[(usize, Make)] =
+    &[(5, veth_to_namespace), (2, veth_here), (4, bridge), (1, dummy), (2, bonds), (1, tuntap), (1, ifb)];
 
 impl Net {
     /// A block that makes devices and sets them up.
     pub fn devices(&mut self) {
         self.block();
+        if !self.trunk.is_empty() {
+            bonds(self, 0);
+        }
         for _ in 0..self.pick(&[1, 2, 2, 3, 3, 4]) {
             let make = self.weighted(KINDS);
             let space = self.any_space();
@@ -34,7 +55,8 @@ impl Net {
     }
 }
 
-fn veth_to_namespace(net: &mut Net, space: usize) {
+/// A veth pair to another namespace of the machine, mostly a new one.
+pub(super) fn veth_to_namespace(net: &mut Net, space: usize) {
     let machine = net.spaces[space].machine.clone();
     let there = (0..net.spaces.len())
         .filter(|at| net.spaces[*at].machine == machine && *at != space && !net.spaces[*at].netns.is_empty());
@@ -77,14 +99,14 @@ fn veth(net: &mut Net, space: usize, to: usize, netns: &str) {
 fn bridge(net: &mut Net, space: usize) {
     let name = net.name("br");
     let mac = if net.one_in(4) { format!(" address {}", Mac(net.mac())) } else { String::new() };
-    let options = net.pick(&["", "", "", " ageing_time 500", " forward_delay 0", " vlan_filtering 1"]);
+    let options = net.pick(BRIDGE);
     net.tool(space, &format!("ip link add {name}{mac} type bridge{options}"));
     let segment = net.segment();
     let own = net.device(space, &name, segment);
     net.devices[own].is_bridge = true;
     for port in net.hosts(space) {
         let device = &net.devices[port];
-        if device.is_bridge || device.segment == segment || net.one_in(3) {
+        if device.is_bridge || net.would_join_cards(device.segment, segment) || net.one_in(3) {
             continue;
         }
         let (port_name, from) = (net.devices[port].name.clone(), net.devices[port].segment);
@@ -105,4 +127,30 @@ fn dummy(net: &mut Net, space: usize) {
     let (mac, name, segment) = (Mac(net.mac()), net.name("dm"), net.segment());
     net.tool(space, &format!("ip link add {name} address {mac} type dummy"));
     net.device(space, &name, segment);
+}
+
+/// A tun or tap device that no program has open.
+fn tuntap(net: &mut Net, space: usize) {
+    let (mode, name) = if net.one_in(2) { ("tun", net.name("tu")) } else { ("tap", net.name("tp")) };
+    let (mac, segment) = (Mac(net.mac()), net.segment());
+    net.tool(space, &format!("ip tuntap add dev {name} mode {mode}"));
+    if mode == "tap" {
+        net.tool(space, &format!("ip link set {name} address {mac}"));
+    }
+    net.device(space, &name, segment);
+}
+
+/// An ifb device, and mostly a device whose packets come in by it.
+fn ifb(net: &mut Net, space: usize) {
+    let (mac, name, segment) = (Mac(net.mac()), net.name("if"), net.segment());
+    let others = net.hosts(space);
+    net.tool(space, &format!("ip link add {name} address {mac} type ifb"));
+    net.device(space, &name, segment);
+    if !others.is_empty() && !net.one_in(4) {
+        let other = net.pick(&others);
+        let other = net.devices[other].name.clone();
+        net.run(space, &format!("tc qdisc add dev {other} ingress"));
+        let action = format!("matchall action mirred egress redirect dev {name}");
+        net.run(space, &format!("tc filter add dev {other} ingress protocol all {action}"));
+    }
 }

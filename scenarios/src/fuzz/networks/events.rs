@@ -1,5 +1,6 @@
 //! Events. A new one is a row of [`EVENTS`].
 
+use super::changes::{kind_changes, link_changes, link_goes, link_moves, slave_changes, vxlan_entry_changes};
 use super::net::Net;
 
 /// Something that happens.
@@ -27,6 +28,12 @@ const EVENTS: &[(usize, Happen)] = &[
     (2, ping_in_vrf),
     (1, master_changes),
     (1, mtu_changes),
+    (2, kind_changes),
+    (2, link_changes),
+    (1, link_goes),
+    (1, link_moves),
+    (1, slave_changes),
+    (1, vxlan_entry_changes),
     (3, time_passes),
 ];
 
@@ -41,7 +48,7 @@ impl Net {
     }
 
     /// A random device with its namespace and name.
-    fn some_device(&mut self) -> (usize, usize, String) {
+    pub(super) fn some_device(&mut self) -> (usize, usize, String) {
         let device = self.any_device().unwrap_or(0);
         let found = self.devices.get(device);
         found.map_or((0, 0, "lo".to_owned()), |found| (device, found.space, found.name.clone()))
@@ -274,7 +281,8 @@ fn mtu_changes(net: &mut Net) {
 /// From microseconds to most of a day, which is as long as a prompt may take; see the module for what is left out.
 fn time_passes(net: &mut Net) {
     let space = net.any_space();
-    let seconds = net.pick(&["0.00002", "0.003", "0.3", "2.3", "70", "200", "700", "4000", "80000"]);
+    let all = ["0.00002", "0.003", "0.3", "2.3", "70", "200", "700", "4000", "80000"];
+    let seconds = net.pick(if net.talks { &all[..6] } else { &all });
     let machine = net.spaces[space].machine.clone();
     let own = net.spaces.iter().position(|space| space.machine == machine).unwrap_or(space);
     net.run(own, &format!("sleep {seconds}"));

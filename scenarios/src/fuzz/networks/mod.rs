@@ -11,9 +11,12 @@
 //! | `canary.rs` | a network that shows that a backend sees |
 //! | `net.rs` | what is known of a network while it is drawn |
 //! | `devices.rs` | rows of devices |
-//! | `over.rs` | rows of devices over others, and of tunnels |
+//! | `bonds.rs` | rows of bonds |
+//! | `over.rs` | rows of devices over others |
+//! | `tunnels.rs` | rows of tunnels |
 //! | `settings.rs` | addresses, routes, rules of routing and of iptables, sysctls |
 //! | `events.rs` | rows of events |
+//! | `changes.rs` | events that change devices |
 //! | `lesson.rs` | a plan as a lesson |
 //! | `shrink.rs` | making a plan smaller |
 //!
@@ -26,13 +29,16 @@
 //! - a multipath route has one next hop twice: the key of the hash is random (`flow_hash_from_keys`);
 //! - pauses are shorter than 4 s or longer than a minute: a neighbour is reachable for 15 to 45 s (`neigh_rand_reach_time`);
 //! - answers of proxy ARP are not delayed (`proxy_delay` 0; `pneigh_enqueue`);
-//! - no two devices of a segment have one address: which answer comes first is the switch's affair;
+//! - no two devices of a segment have one address, and no machine has two cards in one: which answer comes first is the
+//!   switch's affair;
 //! - packets have two fragments at most (which buffer holds what of three depends on room in them);
 //! - `arp_notify` is not drawn for cards: whether what is behind the cable is ready as soon is a matter of the card.
 //!
 //! [`NOT_COMPARED`] is what the model is known to do otherwise.
 
+mod bonds;
 pub mod canary;
+mod changes;
 mod devices;
 mod events;
 pub mod lesson;
@@ -40,6 +46,7 @@ mod net;
 mod over;
 mod settings;
 pub mod shrink;
+mod tunnels;
 
 use crate::lesson::Lesson;
 use crate::observation::{Direction, Frame, Observation};
@@ -185,7 +192,7 @@ mod tests {
         "arp_ignore=", "arp_announce=", "arp_filter=", "accept_local=", "src_valid_mark=", "proxy_arp=", "ip_forward=1", "MASQUERADE",
         "DNAT", "-j DROP", "nc -dlku", "nc -u", "nc -N", "ping -c", "-s 1472", "-M do", "-t 1", "-I ", "-m 1", "route get", "arping",
         " down", " up", "addr del", "addr flush", "route del", "rule del", "neigh del", "neigh replace", "nomaster", "fdb add",
-        "hairpin", "isolated", " mtu ", "sleep 0.00002", "sleep 80000",
+        "hairpin", "isolated", " mtu ", "fou add", "encap gue", "encap fou", " external", "encap ip", "mode 802.3ad", "mode balance-tlb", "arp_interval", "type ifb", "tuntap", "mirred", "fwmark_reflect", "append 00:00:00:00:00:00", "netns x", "link del", "type macvlan mode", "type bond primary", "sleep 0.00002", "sleep 80000",
     ];
 
     #[test]

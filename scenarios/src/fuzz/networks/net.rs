@@ -41,6 +41,10 @@ pub(super) struct Net {
     pub devices: Vec<Device>,
     /// Number of segments.
     pub segments: usize,
+    /// Cards of two cables between two machines, for a bond at both ends: first those of one machine.
+    pub trunk: Vec<usize>,
+    /// Something in it sends every now and then: days would take long.
+    pub talks: bool,
     /// Segments of VLANs, by the segment below and the number of the VLAN.
     vlans: BTreeMap<(usize, u16), usize>,
 }
@@ -48,7 +52,8 @@ pub(super) struct Net {
 impl Net {
     pub fn new(seed: u64) -> Self {
         let (topology, blocks, spaces, devices, vlans) = Default::default();
-        Self { dice: Dice::new(seed), topology, blocks, spaces, devices, segments: 0, vlans }
+        let (segments, trunk, talks) = Default::default();
+        Self { dice: Dice::new(seed), topology, blocks, spaces, devices, segments, trunk, talks, vlans }
     }
 
     /// A number below the bound.
@@ -107,6 +112,19 @@ impl Net {
                 self.cable(near, far);
             }
         }
+        if count >= 2 && self.one_in(5) {
+            self.trunk();
+        }
+    }
+
+    /// Two more cables between the first two machines.
+    fn trunk(&mut self) {
+        let (segment, first) = (self.segment(), self.devices.len());
+        for _ in 0..2 {
+            let [near, far] = [self.nic(0, segment), self.nic(1, segment)];
+            self.cable(near, far);
+        }
+        self.trunk = vec![first, first + 2, first + 1, first + 3];
     }
 
     /// A new segment.
@@ -196,6 +214,16 @@ impl Net {
         (0..self.devices.len())
             .filter(|at| self.devices[*at].space == space && !self.devices[*at].is_port)
             .collect()
+    }
+
+    /// If these segments became one, a machine would have two cards in it, or they are one already: a loop.
+    pub fn would_join_cards(&self, one: usize, other: usize) -> bool {
+        let cards = |segment: usize| {
+            let is_there =
+                move |device: &&Device| device.segment == segment && device.name.starts_with("eth");
+            self.devices.iter().filter(is_there)
+        };
+        one == other || cards(one).any(|card| cards(other).any(|second| second.space == card.space))
     }
 
     /// A random device.

@@ -22,6 +22,25 @@ const CONF: &[(&str, &[u8])] = &[
     ("ignore_routes_with_linkdown", &[0, 1]),
     ("promote_secondaries", &[0, 1]),
     ("arp_evict_nocarrier", &[0, 1]),
+    ("log_martians", &[0, 1]),
+    ("accept_redirects", &[0, 1]),
+    ("secure_redirects", &[0, 1]),
+    ("send_redirects", &[0, 1]),
+    ("drop_unicast_in_l2_multicast", &[0, 1]),
+    ("proxy_arp_pvlan", &[0, 1]),
+    ("medium_id", &[0, 1, 2]),
+];
+
+/// Sysctls of a device's neighbours, and their values.
+const NEIGH: &[(&str, &[u16])] = &[
+    ("mcast_solicit", &[0, 1, 3]),
+    ("ucast_solicit", &[0, 1, 3]),
+    ("mcast_resolicit", &[0, 1]),
+    ("retrans_time_ms", &[100, 300, 1000]),
+    ("delay_first_probe_time", &[1, 5]),
+    ("unres_qlen", &[1, 2, 101]),
+    ("locktime", &[0, 100]),
+    ("gc_stale_time", &[1, 60]),
 ];
 
 /// Sysctls of a namespace, and their values.
@@ -32,6 +51,13 @@ const GLOBAL: &[(&str, &[u8])] = &[
     ("net.ipv4.icmp_errors_use_inbound_ifaddr", &[0, 1]),
     ("net.ipv4.ip_default_ttl", &[1, 2, 64]),
     ("net.ipv4.ip_no_pmtu_disc", &[0, 1]),
+    ("net.ipv4.fwmark_reflect", &[0, 1]),
+    ("net.ipv4.tcp_fwmark_accept", &[0, 1]),
+    ("net.ipv4.ip_nonlocal_bind", &[0, 1]),
+    ("net.ipv4.udp_l3mdev_accept", &[0, 1]),
+    ("net.ipv4.tcp_l3mdev_accept", &[0, 1]),
+    ("net.ipv4.raw_l3mdev_accept", &[0, 1]),
+    ("net.ipv4.ip_forward_use_pmtu", &[0, 1]),
 ];
 
 impl Net {
@@ -165,6 +191,12 @@ impl Net {
             return self.sysctl(space, &format!("{name}={value}"));
         }
         let Some(device) = self.any_device() else { return };
+        if self.one_in(5) {
+            let (name, values) = self.pick(NEIGH);
+            let (space, value) = (self.devices[device].space, self.pick(values));
+            let device = self.devices[device].name.clone();
+            return self.sysctl(space, &format!("net.ipv4.neigh.{device}.{name}={value}"));
+        }
         let (name, values) = self.pick(CONF);
         let (space, value) = (self.devices[device].space, self.pick(values));
         let device = if self.one_in(3) { "all".to_owned() } else { self.devices[device].name.clone() };

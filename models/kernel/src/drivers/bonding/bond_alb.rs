@@ -4,7 +4,7 @@
 //! shared out anew from time to time.
 //!
 //! Kernel: drivers/net/bonding/bond_alb.c
-//! Not modelled: balance-alb, which shares out what is received, too; learning packets of macvlan devices over the bond.
+//! Not modelled: balance-alb, which shares out what is received, too.
 
 use glassnet_wire::Mac;
 use glassnet_wire::eth::{ETH_P_IP, ETH_P_IPV6, ETH_P_LOOPBACK, ETH_ZLEN, EthHdr};
@@ -19,7 +19,7 @@ use crate::net::core::dev::dev_set_mac_address;
 use crate::net::core::softirq::local_bh_enable;
 use crate::tables::bonding::{Bonding, Opt, Slave, TLB_HASH_TABLE_SIZE, TlbClientInfo, Work};
 use crate::tables::klog::LOG_WARNING;
-use crate::tables::netdev::AddrAssign;
+use crate::tables::netdev::{AddrAssign, Devs, NetDevice};
 use crate::tables::skb::TC_PRIO_CONTROL;
 use crate::tables::vlan_tag::VlanTag;
 
@@ -78,7 +78,7 @@ pub(super) fn bond_alb_deinit_slave(cx: &mut Cx, bond: DevId, dev: DevId, perm_h
         && let Some(other) = bond_slave_has_mac(cx, bond, perm_hwaddr)
     {
         alb_swap_mac_addr(cx, dev, other);
-        alb_send_learning_packets(cx, bond, other);
+        alb_send_learning_packets(cx, bond, other, false);
     }
     tlb_clear_slave(cx, bond, dev, false);
 }
@@ -105,14 +105,14 @@ pub(super) fn bond_alb_handle_active_change(cx: &mut Cx, bond: DevId, old: Optio
     cx.k.devs[new].addr = addr;
     let Some(swap) = swap else {
         cx.k.devs[new].addr = of_bond;
-        return alb_send_learning_packets(cx, bond, new);
+        return alb_send_learning_packets(cx, bond, new, false);
     };
     alb_swap_mac_addr(cx, swap, new);
     // alb_fasten_mac_swap
     for dev in [swap, new] {
         let slave = cx.k.devs[bond].bond().and_then(|bond| bond.slave(dev));
         if slave.is_some_and(|slave| bond_slave_can_tx(cx.k, slave)) {
-            alb_send_learning_packets(cx, bond, dev);
+            alb_send_learning_packets(cx, bond, dev, false);
         }
     }
 }
@@ -121,16 +121,35 @@ fn alb_swap_mac_addr(cx: &mut Cx, a: DevId, b: DevId) {
     (cx.k.devs[a].addr, cx.k.devs[b].addr) = (cx.k.devs[b].addr, cx.k.devs[a].addr);
 }
 
-/// Switches learn where a slave's address is, in the VLANs over the bond, too.
-fn alb_send_learning_packets(cx: &mut Cx, bond: DevId, dev: DevId) {
+/// Switches learn where a slave's address is, in the VLANs over the bond, too, and, unless `strict`, those of macvlan devices.
+fn alb_send_learning_packets(cx: &mut Cx, bond: DevId, dev: DevId, strict: bool) {
     let addr = cx.k.devs[dev].addr;
-    alb_send_lp_vid(cx, dev, addr, None);
-    for upper in cx.k.devs[bond].uppers.iter().map(|upper| upper.dev).collect::<Vec<_>>() {
-        let netdev = &cx.k.devs[upper];
-        let Some(vlan) = netdev.vlan_dev_priv() else { continue };
-        let source = if netdev.addr_assign == AddrAssign::Stolen { addr } else { netdev.addr };
-        let tag = VlanTag { proto: vlan.vlan_proto, tci: vlan.vlan_id };
-        alb_send_lp_vid(cx, dev, source, Some(tag));
+    let mut stations = vec![(addr, None)];
+    alb_upper_dev_walk(&cx.k.devs, bond, None, &mut |upper, tag, is_next| {
+        let (is_stolen, is_macvlan) =
+            (upper.addr_assign == AddrAssign::Stolen, upper.ops.kind == Some("macvlan"));
+        if is_next && upper.vlan_dev_priv().is_some() {
+            stations.push((if is_stolen { addr } else { upper.addr }, tag));
+        }
+        if is_macvlan && !strict {
+            stations.push((upper.addr, tag));
+        }
+    });
+    stations.into_iter().for_each(|(addr, tag)| alb_send_lp_vid(cx, dev, addr, tag));
+}
+
+/// All devices over one, each with the VLAN that it is in right over the bond, and whether it lies right over the bond itself.
+fn alb_upper_dev_walk(
+    devs: &Devs,
+    lower: DevId,
+    below: Option<Option<VlanTag>>,
+    visit: &mut impl FnMut(&NetDevice, Option<VlanTag>, bool),
+) {
+    for upper in devs[lower].uppers.iter().map(|upper| &devs[upper.dev]) {
+        let own = || upper.vlan_dev_priv().map(|vlan| VlanTag { proto: vlan.vlan_proto, tci: vlan.vlan_id });
+        let tag = below.unwrap_or_else(own);
+        visit(upper, tag, below.is_none());
+        alb_upper_dev_walk(devs, upper.id, Some(tag), visit);
     }
 }
 
@@ -178,7 +197,7 @@ pub(super) fn bond_alb_monitor(cx: &mut Cx, bond: DevId) {
         (alb.lp_counter >= lp_ticks, alb.tx_rebalance_counter >= BOND_TLB_REBALANCE_TICKS);
     if learns {
         alb.lp_counter = 0;
-        all.iter().for_each(|dev| alb_send_learning_packets(cx, bond, *dev));
+        all.iter().for_each(|dev| alb_send_learning_packets(cx, bond, *dev, Some(*dev) != current));
     }
     if rebalances {
         all.into_iter().for_each(|dev| tlb_clear_slave(cx, bond, dev, true));

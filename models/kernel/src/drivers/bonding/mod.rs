@@ -128,6 +128,7 @@ fn bond_setup(dev: &mut NetDevice) {
     dev.max_mtu = ETH_MAX_MTU;
     dev.flags |= IFF_MASTER;
     dev.no_queue = true;
+    dev.unicast_flt = true;
     dev.tx_skb_sharing = false;
     dev.addr_assign = AddrAssign::Random;
     (dev.num_tx_queues, dev.real_num_tx_queues, dev.num_rx_queues) = (TX_QUEUES, TX_QUEUES, TX_QUEUES);
@@ -495,7 +496,7 @@ fn bond_set_mac_address(cx: &mut Cx, bond: DevId, addr: Mac) -> Result<(), Errno
     Ok(())
 }
 
-/// What the bond is to receive its slaves receive: where only one works, that one.
+/// What the bond is to receive its slaves receive: where only one works, that one; addresses only while the bond is up.
 fn bond_set_rx_mode(cx: &mut Cx, bond: DevId) {
     let Some(bonding) = cx.k.devs[bond].bond() else { return };
     let only = bonding.uses_primary().then_some(bonding.curr_active_slave);
@@ -507,7 +508,10 @@ fn bond_set_rx_mode(cx: &mut Cx, bond: DevId) {
 
 fn set_rx_mode_of(cx: &mut Cx, bond: DevId, dev: DevId, receives: bool) {
     let netdev = &cx.k.devs[bond];
-    let wanted = if receives && netdev.is_up() { RxMode::of(netdev) } else { RxMode::default() };
+    let mut wanted = if receives { RxMode::of(netdev) } else { RxMode::default() };
+    if !netdev.is_up() {
+        (wanted.uc, wanted.mc) = Default::default();
+    }
     sync_rx_mode(cx, bond, dev, wanted);
 }
 

@@ -63,6 +63,7 @@ static LINK_OPS: LinkOps = LinkOps {
     open: Some(open),
     stop: Some(close),
     poll: Some(poll),
+    urgent_carrier: true,
     fix_features: Some(|_, _, features| fix_features(features)),
     ethtool: EthtoolOps {
         get_ethtool_stats: Some(get_ethtool_stats),

@@ -2,8 +2,7 @@
 //!
 //! The ends of a cable agree on the best mode that both offer, which takes a while each time. None offers pause frames.
 //!
-//! Not modelled: the wait before the first carrier of a device that comes up; links that are half duplex; a card that is set
-//! down keeps its carrier.
+//! Not modelled: the wait before the carrier of a device that comes up; links that are half duplex.
 //!
 //! Kernel: `e1000_watchdog_task` in drivers/net/ethernet/intel/e1000e/netdev.c, `igb_watchdog_task` in
 //! drivers/net/ethernet/intel/igb/igb_main.c, drivers/net/ethernet/intel/e1000e/ethtool.c
@@ -48,10 +47,8 @@ impl Default for Phy {
 
 /// A cable is connected, before anything happens on the machine.
 pub fn boot(cx: &mut Cx, dev: DevId) {
-    if cx.k.devs[dev].ops.ethtool.get_link {
-        netif_carrier_on(cx, dev);
-        linkwatch_settle(cx);
-    }
+    up(cx, dev);
+    linkwatch_settle(cx);
 }
 
 /// The ends of the cable have agreed, if there is one and the device is up.
@@ -60,21 +57,15 @@ pub fn up(cx: &mut Cx, dev: DevId) {
         return;
     };
     let netdev = &cx.k.devs[dev];
-    if row.is_none() || netdev.carrier || !cx.fabric.is_connected(plug) {
+    if row.is_none() || netdev.carrier || !netdev.is_up() || !cx.fabric.is_connected(plug) {
         return;
     }
-    tell_up(cx, dev);
-    netif_carrier_on(cx, dev);
-}
-
-/// The log says that there is a link.
-pub(super) fn tell_up(cx: &mut Cx, dev: DevId) {
-    let Some(plug) = nic(&cx.k.devs[dev]).map(|nic| nic.plug) else { return };
     let speed = cx.fabric.agreed(plug).map_or(FASTEST, |agreed| (agreed / 1_000_000) as u32);
     if let Some(nic) = nic_mut(cx, dev) {
         nic.phy.speed = speed;
     }
     tell(cx, dev, &format!("Up {speed} Mbps Full Duplex, Flow Control: None"));
+    netif_carrier_on(cx, dev);
 }
 
 /// The cable was pulled out, or its ends have to agree anew. A driver that does not look at the link notices nothing.

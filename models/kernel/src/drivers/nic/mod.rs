@@ -45,6 +45,7 @@ use crate::net::core::dev_queue::{
 };
 use crate::net::core::gro::napi_gro_end;
 use crate::net::core::gso::{header_bytes, segment};
+use crate::net::core::link_watch::netif_carrier_off;
 use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::netlink::Errno;
@@ -317,7 +318,7 @@ pub fn probe(cx: &mut Cx, name: &str, settings: &NicSettings) -> (DevId, PlugId)
     dev.set_priv(nic);
     dev.perm_addr = eth_hw_addr_random(cx, INIT_NET, name);
     dev.addr = dev.perm_addr;
-    // Until somebody plugs a cable in.
+    // Until it is up, with a cable.
     dev.carrier = !dev.ops.ethtool.get_link;
     let dev = register_netdevice(cx, dev).expect("a lesson names its cards differently");
     (dev, plug)
@@ -348,15 +349,16 @@ fn open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
     if let Some(func) = alloc_rx {
         cx.call(func, None);
     }
-    if cx.k.devs[dev].carrier {
-        link::tell_up(cx, dev);
-    }
+    link::up(cx, dev);
     Ok(())
 }
 
-/// The card goes down: what is in its rings is lost.
+/// The card goes down: what is in its rings is lost, and a driver that looks at the link has none.
 fn close(cx: &mut Cx, dev: DevId) {
     reset(cx, dev);
+    if cx.k.devs[dev].ops.ethtool.get_link {
+        netif_carrier_off(cx, dev);
+    }
     let Some(nic) = cx.k.devs[dev].netdev_priv::<Nic>() else { return };
     nic.irqs.iter().for_each(|irq| cx.k.irqs.free(*irq));
 }
@@ -485,6 +487,12 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
     let noted = if confirms { CONFIRMS } else { 0 } | if tag.is_some() { TAGGED } else { 0 };
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | noted);
+    // The ends of a cable have to agree before it carries anything; a veth pair that stands for one is a port's at the far
+    // end, which starts when the carrier has been noticed.
+    if cx.k.config.veth_cables && !cx.k.devs[dev].netif_oper_up() {
+        cx.skbs.bufs.release(frame);
+        return cx.now;
+    }
     let sent = cx.fabric.transmit(plug, frame, cx.now, (&mut cx.skbs.bufs, cx.dice), cx.arrivals);
     schedule_arrivals(cx.events, cx.arrivals);
     sent

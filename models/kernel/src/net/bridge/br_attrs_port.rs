@@ -5,6 +5,7 @@
 use super::br_attrs::{Access, BrAttr, Unit, attrs};
 use super::br_attrs_bridge::bridge_id;
 use super::br_fdb::br_fdb_delete_by_port;
+use super::br_promisc::set_port_flags;
 use super::br_stp::{br_port_state_selection, br_set_state};
 use crate::ids::DevId;
 use crate::netlink::{Errno, NlError};
@@ -30,7 +31,7 @@ macro_rules! flag {
     ($field:ident) => {
         Access::ReadWrite(
             |_, dev| Some(u64::from(dev.port.as_ref()?.flags.$field)),
-            |cx, dev, value| set_port(cx, dev, |port| port.flags.$field = value != 0),
+            |cx, dev, value| set_port_flags(cx, dev, |port| port.flags.$field = value != 0),
         )
     };
 }

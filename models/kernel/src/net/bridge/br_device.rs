@@ -9,6 +9,7 @@ use super::br_if::{br_add_if, br_del_if};
 use super::br_multicast::br_multicast_join_snoopers;
 use super::br_netfilter_hooks::br_nf_dev_xmit;
 use super::br_netlink::{br_changelink, br_setport, br_validate};
+use super::br_promisc::br_manage_promisc;
 use super::br_vlan::{br_allowed_ingress, join_default_vlan};
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
@@ -35,6 +36,7 @@ pub static LINK_OPS: LinkOps = LinkOps {
     slave_changelink: Some(|cx, dev, info| info.data().map_or(Ok(()), |attrs| br_setport(cx, dev, attrs))),
     dellink: Some(br_dev_delete),
     open: Some(br_dev_open),
+    set_rx_mode: Some(br_manage_promisc),
     change_mtu: Some(br_change_mtu),
     fix_features: Some(br_fix_features),
     add_slave: Some(br_add_if),

@@ -6,10 +6,12 @@ use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use super::br_fdb_gc::arm_gc;
+use super::br_promisc::fdb_hw_addr;
 use super::br_vlan::vlans;
 use crate::Cx;
 use crate::door::Func;
 use crate::ids::{DevId, SkbId};
+use crate::net::core::dev_addr_lists::{dev_uc_add, dev_uc_del};
 use crate::netlink::{Errno, NlError};
 use crate::note::{FdbNote, Note};
 use crate::tables::bridge::{Bridge, BridgePort, FdbEntry, PortState};
@@ -57,7 +59,14 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
 
 /// Makes an entry, and tells programs.
 fn insert(cx: &mut Cx, bridge: DevId, entry: FdbEntry) {
-    bridge_mut(cx, bridge).fdb.insert(entry);
+    let fdb = &mut bridge_mut(cx, bridge).fdb;
+    let was_static = fdb.find(entry.mac, entry.vlan).is_some_and(|before| before.is_static);
+    fdb.insert(entry);
+    match (was_static, entry.is_static) {
+        (false, true) => fdb_hw_addr(cx, bridge, entry.mac, dev_uc_add),
+        (true, false) => fdb_hw_addr(cx, bridge, entry.mac, dev_uc_del),
+        _ => {}
+    }
     fdb_notify(cx, bridge, entry, false);
 }
 
@@ -72,7 +81,12 @@ pub(super) fn delete_if(cx: &mut Cx, bridge: DevId, mut goes: impl FnMut(&FdbEnt
         goes
     });
     // The kernel's list has the newest first.
-    gone.into_iter().rev().for_each(|entry| fdb_notify(cx, bridge, entry, true));
+    for entry in gone.into_iter().rev() {
+        if entry.is_static {
+            fdb_hw_addr(cx, bridge, entry.mac, dev_uc_del);
+        }
+        fdb_notify(cx, bridge, entry, true);
+    }
     count
 }
 

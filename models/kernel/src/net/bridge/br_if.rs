@@ -9,6 +9,7 @@ use super::br_device::LINK_OPS;
 use super::br_fdb::{br_fdb_delete_by_port, fdb_add_local, fdb_change_local};
 use super::br_fdb_gc::{start_gc, stop_gc};
 use super::br_multicast::br_multicast_leave_snoopers;
+use super::br_promisc::{br_manage_promisc, nbp_delete_promisc, port_comes};
 use super::br_stp::{br_port_state_selection, br_set_state, br_stp_disable_port, br_stp_enable_port, is_in};
 use super::br_vlan::join_default_vlan;
 use crate::Cx;
@@ -16,7 +17,7 @@ use crate::door::Door;
 use crate::ids::DevId;
 use crate::module::{Module, NetdevEvent};
 use crate::net::core::dev_features::netdev_update_features;
-use crate::net::core::dev_rx_mode::{dev_set_allmulti, dev_set_promiscuity};
+use crate::net::core::dev_rx_mode::dev_set_allmulti;
 use crate::net::core::dev_upper::{
     netdev_master_upper_dev_link, netdev_rx_handler_register, netdev_rx_handler_unregister,
     netdev_upper_dev_unlink,
@@ -55,6 +56,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
         bridge,
         port_no,
         state: PortState::Disabled,
+        promisc: false,
         vlan_filtering: cx.k.devs[bridge].bridge().is_some_and(|br| br.conf.vlan_filtering),
         flags: PortFlags::default(),
         path_cost: port_cost(cx, dev),
@@ -73,7 +75,7 @@ pub fn br_add_if(cx: &mut Cx, bridge: DevId, dev: DevId) -> Result<(), NlError> 
     let addr = cx.k.devs[dev].addr;
     cx.k.devs[bridge].bridge_mut().ok_or(Errno::EINVAL)?.ports.insert(0, dev);
     dev_set_allmulti(cx, dev, 1);
-    dev_set_promiscuity(cx, dev, 1);
+    port_comes(cx, bridge, dev);
     fdb_add_local(cx, bridge, Some(dev), addr);
     join_default_vlan(cx, bridge, dev);
     br_stp_recalculate_bridge_id(cx, bridge);
@@ -116,16 +118,17 @@ fn find_portno(cx: &Cx, bridge: DevId) -> Option<u16> {
 
 /// Removes a port.
 pub fn br_del_if(cx: &mut Cx, bridge: DevId, dev: DevId) {
-    dev_set_promiscuity(cx, dev, -1);
+    dev_set_allmulti(cx, dev, -1);
+    nbp_delete_promisc(cx, bridge, dev);
     br_stp_disable_port(cx, dev);
+    if let Some(br) = cx.k.devs[bridge].bridge_mut() {
+        br.ports.retain(|port| *port != dev);
+    }
+    br_manage_promisc(cx, bridge);
     br_fdb_delete_by_port(cx, bridge, dev, true);
     cx.k.devs[dev].port = None;
     netdev_rx_handler_unregister(cx, dev);
     netdev_upper_dev_unlink(cx, dev, bridge);
-    dev_set_allmulti(cx, dev, -1);
-    if let Some(br) = cx.k.devs[bridge].bridge_mut() {
-        br.ports.retain(|port| *port != dev);
-    }
     br_stp_recalculate_bridge_id(cx, bridge);
     br_mtu_auto_adjust(cx, bridge);
     br_set_gso_limits(cx, bridge);

@@ -5,6 +5,7 @@
 //! Not modelled: states of VLANs, VLANs that are mapped to tunnels, options of whole VLANs.
 
 use super::br_fdb::{br_fdb_find_delete_local, br_fdb_forget_vlan, bridge_mut, fdb_add_local_in};
+use super::br_promisc::br_manage_promisc;
 use crate::ids::{DevId, SkbId};
 use crate::net::core::skbuff::skb_vlan_untag;
 use crate::netlink::{Errno, NlError};
@@ -285,6 +286,7 @@ pub(super) fn br_vlan_filter_toggle(cx: &mut Cx, bridge: DevId, on: bool) {
             port.vlan_filtering = on;
         }
     }
+    br_manage_promisc(cx, bridge);
 }
 
 /// Ports count by themselves only if that is said before there are any with VLANs (`br_vlan_set_stats_per_port`).

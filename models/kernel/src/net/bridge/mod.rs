@@ -12,5 +12,6 @@ pub mod br_input;
 pub mod br_multicast;
 pub mod br_netfilter_hooks;
 pub mod br_netlink;
+mod br_promisc;
 mod br_stp;
 pub mod br_vlan;

@@ -291,7 +291,8 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     }
     let (has_sockets, seen_as) = (cx.k.packet_sockets > 0, cx.skbs[skb].pkt_type);
     let seen = (has_sockets || cx.trace.capture) && seen_as != PacketType::Loopback && !skips;
-    let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as);
+    let watched = cx.k.config.watched && seen_as != PacketType::Loopback && !skips;
+    let tapped = seen && deliver_to_taps(cx, skb, dev, seen_as) || watched;
     if let Some(filters) = filters.filter(|_| !skips) {
         if !filters(cx, skb) {
             return Door::End;

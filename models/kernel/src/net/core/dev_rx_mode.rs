@@ -1,8 +1,8 @@
 //! What a device receives besides frames to its own address.
 //!
-//! Kernel: net/core/dev.c (`dev_set_promiscuity`, `dev_set_allmulti`), net/core/dev_addr_lists.c (`dev_mc_sync`)
+//! Kernel: net/core/dev.c (`dev_set_promiscuity`, `dev_set_allmulti`), net/core/dev_addr_lists.c (`dev_uc_sync`, `dev_mc_sync`)
 
-use super::dev_addr_lists::{dev_mc_add, dev_mc_del};
+use super::dev_addr_lists::{dev_mc_add, dev_mc_del, dev_uc_add, dev_uc_del};
 use crate::Cx;
 use crate::ids::DevId;
 use crate::tables::klog::LOG_INFO;
@@ -64,12 +64,19 @@ fn set_flag(flags: &mut u32, flag: u32, on: bool) {
     }
 }
 
-/// A lower device is to receive what an upper one wants, besides what it was asked for it before (`dev_mc_sync`, `dev_mc_unsync`).
+/// A lower device is to receive what an upper one wants, besides what it was asked for it before (`dev_uc_sync`, `dev_mc_sync`,
+/// and `dev_uc_unsync`, `dev_mc_unsync`).
 pub fn sync_rx_mode(cx: &mut Cx, upper: DevId, lower: DevId, wanted: RxMode) {
     let all = &mut cx.k.devs[upper].rx_asked;
     let asked = all.remove(&lower).unwrap_or_default();
     if wanted != RxMode::default() {
         all.insert(lower, wanted.clone());
+    }
+    for address in wanted.uc.iter().filter(|address| !asked.uc.contains(address)) {
+        dev_uc_add(cx, lower, *address);
+    }
+    for address in asked.uc.iter().filter(|address| !wanted.uc.contains(address)) {
+        dev_uc_del(cx, lower, *address);
     }
     for address in wanted.mc.iter().filter(|address| !asked.mc.contains(address)) {
         dev_mc_add(cx, lower, *address);

@@ -78,7 +78,8 @@ fn linkwatch_urgent_event(k: &Kernel, dev: DevId) -> bool {
     }
     // qdisc_tx_changing
     let changing = netdev.tx.iter().any(|txq| txq.qdisc != txq.qdisc_sleeping);
-    netdev.is_up() && (netdev.ifindex != dev_get_iflink(k, dev) || netdev.carrier && changing)
+    let waits = !netdev.ops.urgent_carrier && netdev.ifindex == dev_get_iflink(k, dev);
+    netdev.is_up() && (!waits || netdev.carrier && changing)
 }
 
 /// What follows from a device's carrier is to be done.

@@ -15,7 +15,7 @@ use super::route::{Martian, ip_route_input_noref};
 use super::route_errors::ip_handle_martian;
 use crate::Cx;
 use crate::door::{Door, Func};
-use crate::ids::SkbId;
+use crate::ids::{DevId, SkbId};
 use crate::net::netfilter::core::nf_hook;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::inet::or_conf;
@@ -65,10 +65,11 @@ fn ip_sublist_rcv(cx: &mut Cx, list: &mut Vec<SkbId>) {
     let mut accepted = std::mem::take(&mut cx.k.cpus[cx.cpu.index()].gro.accepted);
     let mut last: Option<SkbId> = None;
     for skb in accepted.drain(..) {
+        let dev = cx.skbs[skb].dev;
         if !l3mdev_ip_rcv(cx, skb) {
             continue;
         }
-        if !cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
+        if !cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb, dev)) {
             continue;
         }
         if last.is_some_and(|last| !has_same_dst(cx, last, skb)) {
@@ -188,7 +189,9 @@ fn check_header(cx: &mut Cx, skb: SkbId, len: usize) -> Result<(usize, usize), D
 /// Kernel: net/ipv4/ip_input.c
 /// Not modelled: early demultiplexing.
 pub fn ip_rcv_finish(cx: &mut Cx, skb: SkbId) -> Door {
-    if l3mdev_ip_rcv(cx, skb) && cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb)) {
+    let dev = cx.skbs[skb].dev;
+    if l3mdev_ip_rcv(cx, skb) && cx.within(Func::IpRcvFinishCore, skb, |cx| ip_rcv_finish_core(cx, skb, dev))
+    {
         dst_input(cx, skb)
     } else {
         Door::End
@@ -202,9 +205,10 @@ fn l3mdev_ip_rcv(cx: &mut Cx, skb: SkbId) -> bool {
     cx.k.devs[dev].l3mdev_ops.is_none_or(|ops| (ops.l3_rcv)(cx, dev, skb))
 }
 
-/// Finds the route, unless the packet came by `lo` with one. False: the packet is dropped.
-fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> bool {
-    if let Err(reason) = route_input(cx, skb) {
+/// Finds the route, unless the packet came by `lo` with one. False: the packet is dropped. `dev` is the device that it came in
+/// by, also where the packet is its VRF's now.
+fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId, dev: DevId) -> bool {
+    if let Err(reason) = route_input(cx, skb, dev) {
         cx.kfree_skb(skb, reason);
         return false;
     }
@@ -215,7 +219,7 @@ fn ip_rcv_finish_core(cx: &mut Cx, skb: SkbId) -> bool {
         cx.walk(end);
         return false;
     }
-    let counted = count_groups(cx, skb);
+    let counted = count_groups(cx, skb, dev);
     if let Err(reason) = counted {
         cx.kfree_skb(skb, reason);
     }
@@ -232,14 +236,13 @@ fn dst_input(cx: &mut Cx, skb: SkbId) -> Door {
     }
 }
 
-fn route_input(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
+fn route_input(cx: &mut Cx, skb: SkbId, dev: DevId) -> Result<(), DropReason> {
     if cx.skbs[skb].dst.is_none() {
         let Some(iph) = ip_hdr(cx, skb) else { return Err(DropReason::IpInhdr) };
         let (daddr, saddr, tos) = (iph.daddr.get(), iph.saddr.get(), iph.tos);
-        let dev = cx.skbs[skb].dev;
         let routed = ip_route_input_noref(cx, skb, daddr, saddr, tos, dev);
         if routed.is_err() {
-            ip_handle_martian(cx, skb);
+            ip_handle_martian(cx, skb, dev);
         }
         match routed {
             Ok(()) => {}
@@ -273,14 +276,14 @@ fn ip_rcv_options(cx: &mut Cx, skb: SkbId) -> Option<Door> {
 
 /// Counts broadcast and multicast; a unicast address in such a frame may be refused (RFC 1122 3.3.6).
 #[inline]
-fn count_groups(cx: &mut Cx, skb: SkbId) -> Result<(), DropReason> {
+fn count_groups(cx: &mut Cx, skb: SkbId, dev: DevId) -> Result<(), DropReason> {
     let Some(kind) = cx.skbs[skb].dst.as_ref().map(|route| route.kind) else {
         return Err(DropReason::NotSpecified);
     };
     if kind == RouteType::Unicast || kind == RouteType::Local && cx.skbs[skb].pkt_type == PacketType::Host {
         return Ok(());
     }
-    let (len, pkt_type, dev) = (cx.skbs[skb].len() as u64, cx.skbs[skb].pkt_type, cx.skbs[skb].dev);
+    let (len, pkt_type) = (cx.skbs[skb].len() as u64, cx.skbs[skb].pkt_type);
     match kind {
         RouteType::Multicast => {
             let counters = &mut snmp(cx, skb).ip_ext;

@@ -207,8 +207,8 @@ pub fn ip_do_redirect(cx: &mut Cx, skb: SkbId, daddr: Ipv4Addr, new_gateway: u32
 
 /// Logs a martian, with `log_martians` (`ip_handle_martian_source`, and `martian_destination` of
 /// `ip_route_input_slow`). Multicast and broadcast are not logged.
-pub fn ip_handle_martian(cx: &mut Cx, skb: SkbId) {
-    let (Some(iph), dev) = (ip_hdr(cx, skb).copied(), cx.skbs[skb].dev) else { return };
+pub fn ip_handle_martian(cx: &mut Cx, skb: SkbId, dev: DevId) {
+    let Some(iph) = ip_hdr(cx, skb).copied() else { return };
     let (saddr, daddr) = (iph.saddr.get(), iph.daddr.get());
     let Some((inet, ipv4)) = in_dev(cx, dev) else { return };
     if daddr.is_multicast() || !or_conf(inet, &ipv4.conf_all, Conf::LogMartians) {

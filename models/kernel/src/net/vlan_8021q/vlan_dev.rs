@@ -149,7 +149,12 @@ fn vlan_dev_stop(cx: &mut Cx, dev: DevId) {
     let Some(real_dev) = cx.k.devs[dev].vlan_dev_priv().map(|vlan| vlan.real_dev) else { return };
     // What is asked of all frames stays.
     let asked = cx.k.devs[dev].rx_asked.get(&real_dev).cloned().unwrap_or_default();
-    sync_rx_mode(cx, dev, real_dev, RxMode { mc: Vec::new(), ..asked });
+    sync_rx_mode(
+        cx,
+        dev,
+        real_dev,
+        RxMode { promisc: asked.promisc, allmulti: asked.allmulti, ..RxMode::default() },
+    );
     let addr = cx.k.devs[dev].addr;
     if addr != cx.k.devs[real_dev].addr {
         dev_uc_del(cx, real_dev, addr);
@@ -163,7 +168,7 @@ fn vlan_dev_set_rx_mode(cx: &mut Cx, dev: DevId) {
     let Some(real_dev) = netdev.vlan_dev_priv().map(|vlan| vlan.real_dev) else { return };
     let mut wanted = RxMode::of(netdev);
     if !netdev.is_up() {
-        wanted.mc.clear();
+        (wanted.uc, wanted.mc) = Default::default();
     }
     sync_rx_mode(cx, dev, real_dev, wanted);
 }

@@ -78,6 +78,9 @@ fn nics(topology: &Topology) -> Vec<Nic<'_>> {
         .collect()
 }
 
+/// `01:80:c2:00:00:00` to `0f`, a bit each, without `01`: a port may not forward that.
+const LINK_GROUPS: u32 = 0xfffd;
+
 /// Where a machine finds the fabric while it is plugged in.
 const FABRIC: &str = "/run/netns/fabric";
 
@@ -116,11 +119,12 @@ impl Plugs {
         last_first.sort_by_key(|nic| std::cmp::Reverse(nic.link));
         let cabled = last_first.iter().filter_map(|nic| Some((nic.far(), joint_name(nic.joint?))));
         let cabled = cabled.map(|(far, joint)| format!("link set {far} master {joint} up\n"));
-        // A cable does not know which station is at which end.
+        // A cable does not know which station is at which end, and carries the groups that stay on a link, but pause frames.
         let is_cable = |nic: &&Nic| nic.joint.is_some_and(|joint| joint >= topology.switches.len());
         let of_cables = nics.iter().filter(is_cable);
-        let of_cables =
-            of_cables.map(|nic| format!("link set {} type bridge_slave learning off\n", nic.far()));
+        let of_cables = of_cables.map(|nic| {
+            format!("link set {} type bridge_slave learning off group_fwd_mask {LINK_GROUPS}\n", nic.far())
+        });
         let cards = |name: &String| {
             let own = nics.iter().filter(|nic| nic.machine == name && nic.joint.is_some());
             (name.clone(), own.map(|nic| nic.name.to_owned()).collect())
