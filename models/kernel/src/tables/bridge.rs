@@ -364,6 +364,8 @@ pub struct FdbGc {
 pub struct Bridge {
     /// Ports, newest first: the kernel's list and flooding order.
     pub ports: Vec<DevId>,
+    /// The address that it had when it was told last of one.
+    pub addr: Mac,
     /// Forwarding database.
     pub fdb: Fdb,
     /// Attributes.

@@ -171,11 +171,20 @@ fn bridge_event(cx: &mut Cx, bridge: DevId, event: NetdevEvent) {
         NetdevEvent::ChangeAddr => {
             let addr = cx.k.devs[bridge].addr;
             let user = cx.k.devs[bridge].addr_assign == AddrAssign::Set;
-            if let Some(br) = cx.k.devs[bridge].bridge_mut() {
-                br.conf.addr_is_set |= user;
+            let Some(br) = cx.k.devs[bridge].bridge_mut() else { return };
+            br.conf.addr_is_set |= user;
+            // The same address given again changes nothing else (`br_set_mac_address`).
+            if std::mem::replace(&mut br.addr, addr) == addr {
+                return;
             }
             fdb_change_local(cx, bridge, None, addr);
             br_port_state_selection(cx, bridge);
+        }
+        NetdevEvent::Register => {
+            let addr = cx.k.devs[bridge].addr;
+            if let Some(br) = cx.k.devs[bridge].bridge_mut() {
+                br.addr = addr;
+            }
         }
         // The kernel does this in `br_dev_open` and `br_dev_stop`.
         NetdevEvent::Up => {
