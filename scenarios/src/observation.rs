@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Commands whose output is read after each block in each namespace, as JSON if possible.
-pub const DUMPS: [&str; 16] = [
+pub const DUMPS: [&str; 18] = [
     "ip -j addr",
     "ip -j -s link",
     "ip -j route show table all",
@@ -31,6 +31,8 @@ pub const DUMPS: [&str; 16] = [
     "iptables-legacy-save -c",
     "cat /proc/net/nf_conntrack",
     "ipset save",
+    "cat /proc/net/ip_vs",
+    "cat /proc/net/ip_vs_conn",
 ];
 
 /// Wait of both sides after each block, before tables are read.
@@ -157,6 +159,9 @@ pub struct KernelConfig {
     /// The module `fou` is there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fou: bool,
+    /// The modules of IPVS are there from the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ip_vs: bool,
     /// Namespaces get no fallback devices of tunnels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_fb_tunnels: bool,
@@ -198,6 +203,7 @@ impl KernelConfig {
         config.ipip = self.ipip;
         config.gre = self.gre;
         config.fou = self.fou;
+        config.ip_vs = self.ip_vs;
         config.fb_tunnels = !self.no_fb_tunnels;
         config.openvswitch = self.openvswitch;
         config.ovs_ct_limit = !self.no_ovs_ct_limit;
@@ -228,6 +234,7 @@ impl Default for KernelConfig {
             ipip: false,
             gre: false,
             fou: false,
+            ip_vs: false,
             no_fb_tunnels: false,
             openvswitch: false,
             no_ovs_ct_limit: false,

@@ -644,6 +644,98 @@ functions! {
         "net/netfilter/nf_nat_redirect.c" {
             NfNatRedirectIpv4 = nf_nat_redirect_ipv4, Netfilter, "REDIRECT: to this host itself";
         }
+        "net/netfilter/ipvs/ip_vs_core.c" {
+            IpVsInHook = ip_vs_in_hook, Netfilter, "IPVS: is the packet for a service?";
+            IpVsOutHook = ip_vs_out_hook, Netfilter, "IPVS: is the packet of a service's destination?";
+            IpVsForwardIcmp = ip_vs_forward_icmp, Netfilter, "IPVS: an ICMP message passes through";
+            IpVsInIcmp = ip_vs_in_icmp, Netfilter, "is it an error about a connection to a destination?";
+            IpVsOutIcmp = ip_vs_out_icmp, Netfilter, "is it an error about a connection from a destination?";
+            HandleResponse = handle_response, Netfilter, "the packet of a destination becomes one of the service";
+            HandleResponseIcmp = handle_response_icmp, Netfilter, "the error of a destination becomes one of the service",
+                inlined: "handle_response_icmp.constprop.0";
+            IpVsNatIcmp = ip_vs_nat_icmp, Netfilter, "rewrites the packet that an ICMP error quotes, for IPVS";
+            IpVsSchedule = ip_vs_schedule, Netfilter, "a new connection needs a destination";
+            IpVsSchedPersist = ip_vs_sched_persist, Netfilter, "where did the client's last connection go?";
+            IpVsLeave = ip_vs_leave, Netfilter, "the service has no destination";
+            IpVsRouteMeHarder = ip_vs_route_me_harder, Netfilter, "routes it as this host's own";
+        }
+        "net/netfilter/ipvs/ip_vs_conn.c" {
+            IpVsConnInGet = ip_vs_conn_in_get_proto, Netfilter, "looks for the client's connection";
+            IpVsConnOutGet = ip_vs_conn_out_get_proto, Netfilter, "looks for the destination's connection";
+            IpVsCtInGet = ip_vs_ct_in_get, Netfilter, "looks for the client's template";
+            IpVsCheckTemplate = ip_vs_check_template, Netfilter, "is the template's destination still there?";
+            IpVsConnNew = ip_vs_conn_new, Memory, "a connection to a destination begins";
+            IpVsConnPut = ip_vs_conn_put, Netfilter, "the connection's time begins anew";
+            IpVsConnExpire = ip_vs_conn_expire, Netfilter, "the connection's time is over";
+        }
+        "net/netfilter/ipvs/ip_vs_ctl.c" {
+            IpVsServiceFind = ip_vs_service_find, Netfilter, "which service has this mark, or address and port?";
+        }
+        "net/netfilter/ipvs/ip_vs_nfct.c" {
+            IpVsUpdateConntrack = ip_vs_update_conntrack, Netfilter, "connection tracking learns of the destination";
+            IpVsConfirmConntrack = ip_vs_confirm_conntrack, Netfilter, "the packet inside of a tunnel got through";
+        }
+        "net/netfilter/ipvs/ip_vs_proto_tcp.c" {
+            TcpConnSchedule = tcp_conn_schedule, Netfilter, "does the segment begin a connection to a service?";
+            TcpStateTransition = tcp_state_transition, Netfilter, "follows TCP's states, of one direction or both";
+            TcpDnatHandler = tcp_dnat_handler, Netfilter, "writes the destination's port into the segment";
+            TcpSnatHandler = tcp_snat_handler, Netfilter, "writes the service's port into the segment";
+        }
+        "net/netfilter/ipvs/ip_vs_proto_udp.c" {
+            UdpConnSchedule = udp_conn_schedule, Netfilter, "does the datagram begin a connection to a service?";
+            UdpStateTransition = udp_state_transition, Netfilter, "sets the timeout";
+            UdpDnatHandler = udp_dnat_handler, Netfilter, "writes the destination's port into the datagram";
+            UdpSnatHandler = udp_snat_handler, Netfilter, "writes the service's port into the datagram";
+        }
+        "net/netfilter/ipvs/ip_vs_xmit.c" {
+            IpVsGetOutRt = __ip_vs_get_out_rt, Netfilter, "the route to the destination, perhaps still known";
+            IpVsNatXmit = ip_vs_nat_xmit, Netfilter, "to the destination, whose address is written into it";
+            IpVsNatSendOrCont = ip_vs_nat_send_or_cont, Netfilter, "it leaves, or the destination is this host";
+            IpVsDrXmit = ip_vs_dr_xmit, Netfilter, "as it is, to the destination's MAC address";
+            IpVsTunnelXmit = ip_vs_tunnel_xmit, Netfilter, "in another packet to the destination";
+            IpVsNullXmit = ip_vs_null_xmit, Netfilter, "the destination is this host";
+            IpVsBypassXmit = ip_vs_bypass_xmit, Netfilter, "past the service without destinations";
+            IpVsIcmpXmit = ip_vs_icmp_xmit, Netfilter, "the error goes to the destination";
+        }
+        "net/netfilter/ipvs/ip_vs_dh.c" {
+            IpVsDhSchedule = ip_vs_dh_schedule, Netfilter, "a destination by the address that it is for";
+        }
+        "net/netfilter/ipvs/ip_vs_fo.c" {
+            IpVsFoSchedule = ip_vs_fo_schedule, Netfilter, "the destination of the greatest weight";
+        }
+        "net/netfilter/ipvs/ip_vs_lblc.c" {
+            IpVsLblcSchedule = ip_vs_lblc_schedule, Netfilter, "where did packets for this address go?";
+        }
+        "net/netfilter/ipvs/ip_vs_lblcr.c" {
+            IpVsLblcrSchedule = ip_vs_lblcr_schedule, Netfilter, "where did packets for this address go, of a set?";
+        }
+        "net/netfilter/ipvs/ip_vs_lc.c" {
+            IpVsLcSchedule = ip_vs_lc_schedule, Netfilter, "the destination with the fewest connections";
+        }
+        "net/netfilter/ipvs/ip_vs_mh.c" {
+            IpVsMhSchedule = ip_vs_mh_schedule, Netfilter, "a destination by the client, of Maglev's table";
+        }
+        "net/netfilter/ipvs/ip_vs_nq.c" {
+            IpVsNqSchedule = ip_vs_nq_schedule, Netfilter, "an idle destination, or the one that is idle soonest";
+        }
+        "net/netfilter/ipvs/ip_vs_ovf.c" {
+            IpVsOvfSchedule = ip_vs_ovf_schedule, Netfilter, "the first destination that is not full";
+        }
+        "net/netfilter/ipvs/ip_vs_rr.c" {
+            IpVsRrSchedule = ip_vs_rr_schedule, Netfilter, "the next destination";
+        }
+        "net/netfilter/ipvs/ip_vs_sed.c" {
+            IpVsSedSchedule = ip_vs_sed_schedule, Netfilter, "the destination with the shortest expected delay";
+        }
+        "net/netfilter/ipvs/ip_vs_sh.c" {
+            IpVsShSchedule = ip_vs_sh_schedule, Netfilter, "a destination by the client";
+        }
+        "net/netfilter/ipvs/ip_vs_wlc.c" {
+            IpVsWlcSchedule = ip_vs_wlc_schedule, Netfilter, "the destination with the fewest connections for its weight";
+        }
+        "net/netfilter/ipvs/ip_vs_wrr.c" {
+            IpVsWrrSchedule = ip_vs_wrr_schedule, Netfilter, "the next destination, as often as its weight says";
+        }
         "net/ipv4/netfilter/ip_tables.c" {
             IptDoTable = ipt_do_table, Netfilter, "tries the rules of a table";
         }

@@ -13,6 +13,7 @@ use crate::tables::conntrack::Conntrack;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::hooks::HooksNeeded;
 use crate::tables::inet::InDevices;
+use crate::tables::ip_vs::IpVs;
 use crate::tables::irq::Irqs;
 use crate::tables::klog::KernelLog;
 use crate::tables::link_watch::LinkWatch;
@@ -127,6 +128,8 @@ pub struct Config {
     pub gre: bool,
     /// The module `fou` is loaded.
     pub fou: bool,
+    /// The modules of IPVS are there from the start.
+    pub ip_vs: bool,
     /// Namespaces get fallback devices of tunnels. Where a namespace of a real kernel stands for a machine, they may be only in the
     /// one that it booted with.
     pub fb_tunnels: bool,
@@ -164,6 +167,7 @@ impl Default for Config {
             ipip: false,
             gre: false,
             fou: false,
+            ip_vs: false,
             fb_tunnels: true,
             nf_nat_ftp: false,
             // A round figure, not measured.
@@ -229,6 +233,8 @@ pub struct Kernel {
     pub unix: UnixListeners,
     /// Connections.
     pub conntrack: Conntrack,
+    /// IPVS.
+    pub ip_vs: IpVs,
     /// What it is made of.
     pub modules: &'static [&'static Module],
     /// What functions cost its CPUs.
@@ -303,6 +309,7 @@ impl Kernel {
             tun_files: TunFiles::default(),
             unix: UnixListeners::default(),
             conntrack: Conntrack::default(),
+            ip_vs: IpVs::default(),
             modules,
             profile: cost::DEFAULT.clone(),
             packet_offload: modules.iter().find_map(|module| module.offload),

@@ -30,6 +30,7 @@ pub mod iperf3;
 pub mod iproute2;
 pub mod ipset;
 pub mod iptables;
+pub mod ipvsadm;
 pub mod mausezahn;
 pub mod modprobe;
 pub mod mpstat;
@@ -97,6 +98,9 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/iptables-nft-save", "1.8.9", iptables::main),
     Program::new("/usr/sbin/iptables-restore", "1.8.9", iptables::main),
     Program::new("/usr/sbin/iptables-save", "1.8.9", iptables::main),
+    Program::new("/usr/sbin/ipvsadm", "1.31", ipvsadm::main),
+    Program::new("/usr/sbin/ipvsadm-restore", "1.31", ipvsadm::restore),
+    Program::new("/usr/sbin/ipvsadm-save", "1.31", ipvsadm::save),
     Program::new("/usr/sbin/mausezahn", "0.6.8", mausezahn::main),
     Program::new("/usr/sbin/modprobe", "30", modprobe::main),
     Program::new("/usr/bin/mpstat", "12.6.1", mpstat::main),

@@ -20,6 +20,12 @@ pub enum DefragUser {
     ConntrackOut,
     /// Connection tracking of bridged packets.
     ConntrackBridgeIn,
+    /// IPVS, INPUT (`IP_DEFRAG_VS_IN`).
+    VsIn,
+    /// IPVS, OUTPUT.
+    VsOut,
+    /// IPVS, FORWARD.
+    VsFwd,
 }
 
 /// Queue key: source, destination, identification, protocol, user.

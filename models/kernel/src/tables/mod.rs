@@ -22,6 +22,7 @@ pub mod inet_csk;
 pub mod inet_hashtables;
 pub mod inet_types;
 pub mod ip_tunnel;
+pub mod ip_vs;
 pub mod ipset;
 pub mod ipv4;
 pub mod ipvlan;

@@ -1,4 +1,4 @@
-//! SipHash-2-4 (Aumasson and Bernstein, 2012).
+//! SipHash (Aumasson and Bernstein, 2012), with two and four rounds or with one and three.
 //!
 //! Kernel: lib/siphash.c
 
@@ -7,6 +7,16 @@ pub type SipHashKey = [u64; 2];
 
 /// The hash of some bytes under a key.
 pub fn siphash(bytes: &[u8], key: SipHashKey) -> u64 {
+    sip(bytes, key, 2, 4)
+}
+
+/// The faster hash of few bytes (`hsiphash`): SipHash-1-3, of which the kernel takes half.
+pub fn hsiphash(bytes: &[u8], key: SipHashKey) -> u32 {
+    sip(bytes, key, 1, 3) as u32
+}
+
+/// SipHash with so many rounds for each word, and at the end.
+fn sip(bytes: &[u8], key: SipHashKey, each: usize, last_rounds: usize) -> u64 {
     let mut v = [
         key[0] ^ 0x736f_6d65_7073_6575,
         key[1] ^ 0x646f_7261_6e64_6f6d,
@@ -17,23 +27,24 @@ pub fn siphash(bytes: &[u8], key: SipHashKey) -> u64 {
     for word in words.by_ref() {
         let mut le = [0; 8];
         le.copy_from_slice(word);
-        mix(&mut v, u64::from_le_bytes(le));
+        mix(&mut v, u64::from_le_bytes(le), each);
     }
     let mut last = [0; 8];
     last[..words.remainder().len()].copy_from_slice(words.remainder());
     last[7] = bytes.len() as u8;
-    mix(&mut v, u64::from_le_bytes(last));
+    mix(&mut v, u64::from_le_bytes(last), each);
     v[2] ^= 0xff;
-    for _ in 0..4 {
+    for _ in 0..last_rounds {
         round(&mut v);
     }
     v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
-fn mix(v: &mut [u64; 4], word: u64) {
+fn mix(v: &mut [u64; 4], word: u64, rounds: usize) {
     v[3] ^= word;
-    round(v);
-    round(v);
+    for _ in 0..rounds {
+        round(v);
+    }
     v[0] ^= word;
 }
 

@@ -151,6 +151,10 @@ pub struct Skb {
     pub nfct: NfCt,
     /// What bridge netfilter notes in it.
     pub nf_bridge: Option<NfBridge>,
+    /// IPVS is done with it.
+    pub ipvs_property: bool,
+    /// It has no more headroom than a link header takes: programs sent it by sockets other than TCP's.
+    pub short_headroom: bool,
     /// Its way through the rules is logged (`TRACE`).
     pub nf_trace: bool,
     /// The transmit queue that it takes; of a packet that came in by a card with several receive queues, one more than its queue.
@@ -277,6 +281,8 @@ impl SkbPool {
             ip: IpCb::default(),
             nfct: NfCt::None,
             nf_bridge: None,
+            ipvs_property: false,
+            short_headroom: false,
             nf_trace: false,
             queue_mapping: 0,
             has_frag_list: false,
@@ -529,6 +535,7 @@ impl SkbPool {
         self.bufs.release(old);
         let skb = &mut self.skbs[id.index()];
         skb.buf = new;
+        skb.short_headroom = false;
         for at in [
             &mut skb.data,
             &mut skb.tail,

@@ -6,6 +6,7 @@
 //! | [`sysctl`] | `/proc/sys/net/**` |
 //! | [`bonding`] | `/proc/net/bonding/**` |
 //! | [`conntrack`] | connections |
+//! | [`ip_vs`] | IPVS |
 //! | [`vlan`] | `/proc/net/vlan/**` |
 //! | [`pktgen`] | `/proc/net/pktgen/**` |
 //! | [`xt`] | `/proc/net/xt_recent`, `/proc/net/ipt_hashlimit` |
@@ -21,6 +22,7 @@ pub mod bonding;
 pub mod conntrack;
 pub mod counts;
 pub mod inet;
+pub mod ip_vs;
 pub mod irq;
 pub mod net;
 pub mod number;
@@ -131,12 +133,14 @@ pub struct File {
     pub read: fn(&View) -> String,
     /// Error of a write by root.
     pub refusal: Errno,
+    /// It exists.
+    pub is_there: fn(&View) -> bool,
 }
 
 impl File {
     /// A world-readable file without write function.
     pub const fn new(path: &'static str, read: fn(&View) -> String) -> File {
-        File { path, mode: 0o444, read, refusal: Errno::EIO }
+        File { path, mode: 0o444, read, refusal: Errno::EIO, is_there: |_| true }
     }
 }
 
@@ -166,9 +170,10 @@ pub struct Blocking {
     pub interrupt: fn(&mut Cx, NetnsId),
 }
 
-/// All files of `/proc` that always exist.
-fn files() -> impl Iterator<Item = &'static File> {
-    counts::FILES.iter().chain(irq::FILES).chain(net::FILES)
+/// The files of `/proc` that exist.
+fn files(view: &View) -> impl Iterator<Item = &'static File> {
+    let all = counts::FILES.iter().chain(irq::FILES).chain(net::FILES).chain(ip_vs::FILES);
+    all.filter(|file| (file.is_there)(view))
 }
 
 const BLOCKING: &[&Blocking] = &[&pktgen::CONTROL];
@@ -224,9 +229,9 @@ fn tree<'p, 'n>(view: &View, parts: &'p [&'n str]) -> Option<(&'static Tree, &'p
     there.filter_map(|tree| Some((tree, below(parts, tree.path)?))).next()
 }
 
-fn file(parts: &[&str]) -> Option<&'static File> {
+fn file(view: &View, parts: &[&str]) -> Option<&'static File> {
     let path = below(parts, "proc")?;
-    files().find(|file| file.path.split('/').eq(path.iter().copied()))
+    files(view).find(|file| file.path.split('/').eq(path.iter().copied()))
 }
 
 /// Reads the file at `path`.
@@ -238,7 +243,7 @@ fn file(parts: &[&str]) -> Option<&'static File> {
 pub fn read(world: &World, caller: Caller, path: &str) -> Result<String, Errno> {
     let view = View::new(world, caller);
     let parts = names(path);
-    match (tree(&view, &parts), file(&parts)) {
+    match (tree(&view, &parts), file(&view, &parts)) {
         (Some((tree, rest)), _) => (tree.read)(&view, rest),
         (_, Some(file)) => Ok((file.read)(&view)),
         _ if list(world, caller, path).is_ok() => Err(Errno::EISDIR),
@@ -258,7 +263,8 @@ pub fn write(world: &mut World, caller: Caller, path: &str, text: &str) -> Resul
     }
     let parts = names(path);
     let Caller { machine, cpu, netns } = caller;
-    match (tree(&View::new(world, caller), &parts), file(&parts)) {
+    let view = View::new(world, caller);
+    match (tree(&view, &parts), file(&view, &parts)) {
         (Some((tree, rest)), _) => world.enter(machine, cpu, |cx| (tree.write)(cx, netns, rest, text)),
         (_, Some(file)) => Err(file.refusal),
         _ => Err(Errno::EACCES),
@@ -307,7 +313,7 @@ fn directory(view: &View, parts: &[&str]) -> Result<Vec<DirEntry>, Errno> {
         }
         _ => Vec::new(),
     };
-    let files = files().map(|file| (format!("proc/{}", file.path), Node::File { mode: file.mode }));
+    let files = files(view).map(|file| (format!("proc/{}", file.path), Node::File { mode: file.mode }));
     let trees =
         TREES.iter().filter(|tree| (tree.is_there)(view)).map(|tree| (tree.path.to_owned(), Node::Dir));
     for (path, node) in files.chain(trees) {

@@ -27,7 +27,7 @@
 //! | namespace inodes | `net:[4026532281]` | `*` |
 //! | whether a neighbour that was confirmed 15 to 45 s ago is still reachable, and since when it is not: the time is drawn at random | `ip -j -s neigh` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
-//! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset` and those tables, `ovs-dpctl dump-flows`, `ovs-vsctl show`: hash tables | sorted |
+//! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset`, connections of `ipvsadm` and those tables, `ovs-dpctl dump-flows`, `ovs-vsctl show`: hash tables | sorted |
 //! | whether the answer to the first fragment of a packet comes before the second is sent | frames of a card | fragments stand together |
 //! | where errors of bash arose | `bash: line 6: `, in functions `environment: line 6: ` | `bash: ` |
 //!
@@ -99,7 +99,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 /// Dumps of hash tables, in random order: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, and those of Open vSwitch, alone at a prompt.
 static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?|conntrack (.* )?(-L|--dump)( .*)?|cat /proc/net/nf_conntrack|ipset (save|list).*|ovs-vsctl show|(ovs-dpctl |ovs-appctl dpctl/)dump-flows( -m)?)";
+    let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?|conntrack (.* )?(-L|--dump)( .*)?|cat /proc/net/nf_conntrack|ipvsadm -[lL] ?-?(n -c|c -n|cn|nc)|cat /proc/net/ip_vs_conn|ipset (save|list).*|ovs-vsctl show|(ovs-dpctl |ovs-appctl dpctl/)dump-flows( -m)?)";
     Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}$")).ok()
 });
 
@@ -188,6 +188,8 @@ pub fn table(command: &str, value: &Value) -> Value {
         Value::String(text) if command.ends_with("/proc/net/netstat") => netstat(text),
         Value::String(text) if command.ends_with("/proc/net/stat/nf_conntrack") => conntrack_stat(text),
         Value::String(text) if command.ends_with("/proc/net/nf_conntrack") => conntrack(text),
+        Value::String(text) if command.ends_with("/proc/net/ip_vs_conn") => ip_vs_conn(text),
+        Value::String(text) if command.ends_with("/proc/net/ip_vs") => ip_vs(text),
         Value::String(text) if command.starts_with("sysctl") => sysctls(text),
         Value::String(text) if command.ends_with("/proc/net/arp") => sorted(text.lines().skip(1).map(line)),
         Value::String(text) if is_unordered(command) => sorted(text.lines().map(line)),
@@ -370,6 +372,28 @@ fn conntrack(text: &str) -> Value {
         serde_json::json!({ "connection": line(text), "timeout": timeout })
     };
     by_text(text.lines().map(row).collect())
+}
+
+/// Connections of IPVS with their timeouts in seconds, apart as those of connection tracking.
+fn ip_vs_conn(text: &str) -> Value {
+    let row = |text: &str| {
+        let (connection, timeout) = text.trim_end().rsplit_once(' ').unwrap_or((text, ""));
+        serde_json::json!({ "connection": connection.trim_end(), "timeout": timeout.parse::<u64>().ok() })
+    };
+    by_text(text.lines().skip(1).map(row).collect())
+}
+
+/// Services of IPVS, each with its destinations: the order of services depends on where the kernel's memory is.
+fn ip_vs(text: &str) -> Value {
+    let mut services: Vec<Vec<String>> = Vec::new();
+    for row in text.lines().skip(3).map(line) {
+        match services.last_mut().filter(|_| row.starts_with(' ')) {
+            Some(service) => service.push(row),
+            None => services.push(vec![row]),
+        }
+    }
+    services.sort();
+    serde_json::json!(services)
 }
 
 /// Settings that come from the size of memory, or are the whole kernel's even in a namespace.

@@ -17,6 +17,7 @@
 //! | `settings.rs` | addresses, routes, rules of routing and of iptables, sysctls |
 //! | `events.rs` | rows of events |
 //! | `changes.rs` | events that change devices |
+//! | `ipvs.rs` | a director of IPVS between a client and servers, and its rows of events |
 //! | `lesson.rs` | a plan as a lesson |
 //! | `shrink.rs` | making a plan smaller |
 //!
@@ -41,6 +42,7 @@ pub mod canary;
 mod changes;
 mod devices;
 mod events;
+mod ipvs;
 pub mod lesson;
 mod net;
 mod over;
@@ -71,12 +73,14 @@ const DUMPS: [&str; 5] = [
 ];
 
 /// What is read only in namespaces with a command that has one of these words: dumps cost most of the time of a case.
-const DUMPS_OF: [(&[&str], &str); 5] = [
+const DUMPS_OF: [(&[&str], &str); 7] = [
     (&[" type bridge", " type vxlan"], "bridge -j -d -s fdb"),
     (&[" vlan_filtering 1"], "bridge -j vlan"),
     (&[" type bond"], "cat /proc/net/bonding/bd0"),
     (&["iptables "], "iptables-save -c"),
     (&["iptables "], "cat /proc/net/nf_conntrack"),
+    (&["ipvsadm "], "cat /proc/net/ip_vs"),
+    (&["ipvsadm "], "cat /proc/net/ip_vs_conn"),
 ];
 
 /// A random network; equal seeds give equal ones.
@@ -89,6 +93,13 @@ pub fn plan(seed: u64) -> Plan {
     net.tunnels();
     net.events();
     net.plan(format!("seed {seed}"))
+}
+
+/// A random network with a director of IPVS; equal seeds give equal ones.
+pub fn balanced(seed: u64) -> Plan {
+    let mut net = Net::new(seed);
+    net.balanced();
+    net.plan(format!("IPVS, seed {seed}"))
 }
 
 /// Takes out what is [not compared](NOT_COMPARED).

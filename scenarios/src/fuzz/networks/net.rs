@@ -35,7 +35,7 @@ pub(super) struct Device {
 /// A network while it is drawn.
 pub(super) struct Net {
     dice: Dice,
-    topology: Topology,
+    pub topology: Topology,
     blocks: Vec<Vec<PlannedPrompt>>,
     pub spaces: Vec<Space>,
     pub devices: Vec<Device>,
@@ -141,7 +141,7 @@ impl Net {
         segment
     }
 
-    fn nic(&mut self, space: usize, segment: usize) -> Endpoint {
+    pub fn nic(&mut self, space: usize, segment: usize) -> Endpoint {
         let node = self.spaces[space].machine.clone();
         let number = self.topology.nodes.get(&node).map_or(0, |node| node.nics.len());
         let port = format!("eth{number}");
@@ -153,7 +153,7 @@ impl Net {
         Endpoint { node, port }
     }
 
-    fn cable(&mut self, near: Endpoint, far: Endpoint) {
+    pub fn cable(&mut self, near: Endpoint, far: Endpoint) {
         let link = Link {
             endpoints: [near, far],
             rate: 10_000_000_000,

@@ -82,6 +82,7 @@ pub fn skb_scrub_packet(cx: &mut Cx, skb: SkbId, crosses_netns: bool) {
     pkt.nf_bridge = None;
     pkt.ip.flags = 0;
     if crosses_netns {
+        pkt.ipvs_property = false;
         pkt.mark = 0;
     }
     cx.nf_reset_ct(skb);

@@ -187,7 +187,7 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
 }
 
 /// Pushes an IPv4 header with this identification and TTL, and routes the packet.
-pub(super) fn push_ip_header(cx: &mut Cx, skb: SkbId, route: Rtable, header: &IpHeader, id: u16) {
+pub fn push_ip_header(cx: &mut Cx, skb: SkbId, route: Rtable, header: &IpHeader, id: u16) {
     let payload = cx.skbs[skb].len();
     cx.skbs.push(skb, IPV4_HLEN);
     let at = cx.skbs[skb].data;
@@ -234,7 +234,7 @@ pub fn ttl_or_hoplimit(cx: &Cx, netns: NetnsId, route: &Rtable, ttl: u8) -> u8 {
 }
 
 /// The first of so many next identifications (`__ip_select_ident`); the kernel's generator has a secret key.
-pub(super) fn ip_select_ident(cx: &mut Cx, netns: NetnsId, count: u16) -> u16 {
+pub fn ip_select_ident(cx: &mut Cx, netns: NetnsId, count: u16) -> u16 {
     let last = cx.k.netns[netns].ipv4.ident;
     let next = if last == 0 { cx.dice.below(0xffff) as u16 + 1 } else { last.wrapping_add(1).max(1) };
     cx.k.netns[netns].ipv4.ident = next.wrapping_add(count - 1);

@@ -46,6 +46,7 @@ pub fn ping_v4_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, message: &[u8]
     let port = cx.k.sockets.get(sock).map_or(0, |socket| socket.local.1);
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(message.len(), lo);
+    cx.skbs[skb].short_headroom = true;
     let data = cx.skbs.data_mut(skb);
     data.copy_from_slice(message);
     data[4..6].copy_from_slice(&port.to_be_bytes());

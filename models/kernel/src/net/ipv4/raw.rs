@@ -39,6 +39,7 @@ pub fn raw_sendmsg(cx: &mut Cx, sock: SocketId, to: Ipv4Addr, payload: &[u8]) ->
     }
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(payload.len(), lo);
+    cx.skbs[skb].short_headroom = true;
     cx.skbs.data_mut(skb).copy_from_slice(payload);
     cx.skbs[skb].mark = opts.mark;
     cx.within(Func::RawSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, protocol) {

@@ -61,6 +61,7 @@ pub fn udp_sendmsg(
     }
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(UDP_HLEN + payload.len(), lo);
+    cx.skbs[skb].short_headroom = true;
     cx.skbs.data_mut(skb)[UDP_HLEN..].copy_from_slice(payload);
     cx.skbs[skb].mark = mark;
     cx.within(Func::UdpSendmsg, skb, |cx| match route_and_build(cx, sock, netns, skb, to, connected) {

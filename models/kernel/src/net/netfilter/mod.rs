@@ -2,6 +2,7 @@
 
 pub mod core;
 pub mod ipset;
+pub mod ipvs;
 pub mod nf_conntrack_core;
 pub mod nf_conntrack_ecache;
 pub mod nf_conntrack_expect;
@@ -49,6 +50,7 @@ pub mod xt_hashlimit;
 pub mod xt_helper;
 pub mod xt_hl;
 pub mod xt_iprange;
+pub mod xt_ipvs;
 pub mod xt_length;
 pub mod xt_limit;
 pub mod xt_log;
@@ -104,6 +106,7 @@ pub static EXTENSIONS: &[&[Module]] = &[
     xt_helper::MODULES,
     xt_hl::MODULES,
     xt_iprange::MODULES,
+    xt_ipvs::MODULES,
     xt_length::MODULES,
     xt_limit::MODULES,
     xt_log::MODULES,

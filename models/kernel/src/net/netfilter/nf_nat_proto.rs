@@ -59,7 +59,7 @@ pub fn nf_nat_manip_pkt(cx: &mut Cx, skb: SkbId, target: &Tuple, manip: Manip) -
 
 /// Rewrites the IPv4 packet at `at`, whole or quoted by an ICMP error (`nf_nat_ipv4_manip_pkt`); false if it is
 /// truncated.
-fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Manip) -> bool {
+pub(super) fn manip_ipv4(skbs: &mut SkbPool, skb: SkbId, at: u32, target: &Tuple, manip: Manip) -> bool {
     let Some(iph) = skbs.header::<Ipv4Hdr>(skb, at).copied() else { return false };
     let old = if manip == Manip::Src { iph.saddr.get() } else { iph.daddr.get() };
     let new = if manip == Manip::Src { target.src } else { target.dst };

@@ -97,6 +97,7 @@ pub fn packet_sendmsg(cx: &mut Cx, id: SocketId, to: Mac, data: &[u8]) -> Result
     }
     sock_alloc_send_pskb(cx, id)?;
     let skb = cx.skbs.alloc_skb(data.len(), dev);
+    cx.skbs[skb].short_headroom = true;
     cx.skbs.data_mut(skb).copy_from_slice(data);
     if cooked && header != 0 {
         cx.skbs.push_eth(skb, EthHdr::new(to, source, protocol));

@@ -24,6 +24,7 @@ pub mod hashlimit;
 pub mod helper;
 pub mod icmp;
 pub mod iprange;
+pub mod ipvs;
 pub mod length;
 pub mod limit;
 pub mod log;
@@ -231,6 +232,7 @@ pub const MATCHES: &[&MatchExt] = &[
     &helper::EXT,
     &icmp::EXT,
     &iprange::EXT,
+    &ipvs::EXT,
     &length::EXT,
     &limit::EXT,
     &mac::EXT,

@@ -23,7 +23,7 @@ use crate::backends::host::{Host, Quiet};
 pub(super) const NAME: &str = "glassnet-traced-guest";
 
 /// Modules that have functions of the table. Having them loaded does nothing: they wait for devices, rules or disciplines.
-const MODULES: [&str; 44] = [
+const MODULES: [&str; 58] = [
     "8021q",
     "pktgen",
     "veth",
@@ -68,6 +68,20 @@ const MODULES: [&str; 44] = [
     "nf_dup_ipv4",
     "nf_reject_ipv4",
     "xt_MASQUERADE",
+    "ip_vs",
+    "ip_vs_rr",
+    "ip_vs_wrr",
+    "ip_vs_lc",
+    "ip_vs_wlc",
+    "ip_vs_sed",
+    "ip_vs_nq",
+    "ip_vs_fo",
+    "ip_vs_ovf",
+    "ip_vs_dh",
+    "ip_vs_sh",
+    "ip_vs_mh",
+    "ip_vs_lblc",
+    "ip_vs_lblcr",
 ];
 
 /// Modules that act once they are loaded: they are when a lesson names them.

@@ -28,6 +28,9 @@ pub struct Args {
     /// Draw whole networks, and what happens in them, instead of rules and packets
     #[arg(long)]
     networks: bool,
+    /// Draw networks with a director of IPVS between a client and servers
+    #[arg(long, requires = "networks")]
+    ipvs: bool,
     /// How many random cases to run
     #[arg(long, default_value_t = 300, value_name = "N")]
     cases: u64,

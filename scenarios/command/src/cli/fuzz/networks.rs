@@ -23,7 +23,8 @@ pub(super) fn prepare(args: &Args, seed: u64) -> Result<Duel<'_>, Report> {
     for path in &args.files {
         plans.push(networks::kept(&Lesson::parse(path, read(path)?)?));
     }
-    plans.extend((seed..seed + args.cases).map(networks::plan));
+    let draw = if args.ipvs { networks::balanced } else { networks::plan };
+    plans.extend((seed..seed + args.cases).map(draw));
     Ok(Box::new(move |real| duel(args, real, &plans)))
 }
 

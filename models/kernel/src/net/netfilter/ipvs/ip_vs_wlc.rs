@@ -1,0 +1,23 @@
+//! Weighted least connections: the destination with the fewest for its weight, of which active ones weigh more.
+//!
+//! Kernel: net/netfilter/ipvs/ip_vs_wlc.c
+
+use super::ip_vs_core::IpVsIphdr;
+use super::ip_vs_sched::{Chosen, Scheduler, least_loaded_of, register_ip_vs_scheduler, unchanged};
+use crate::Cx;
+use crate::door::Func;
+use crate::ids::SkbId;
+use crate::module::Module;
+use crate::tables::ip_vs::svc::{Dest, SvcId};
+
+/// The module.
+pub static MODULE: Module =
+    Module { init: Some(|cx| register_ip_vs_scheduler(cx, &SCHEDULER)), ..Module::named("ip_vs_wlc") };
+
+/// The scheduler.
+pub(super) static SCHEDULER: Scheduler =
+    Scheduler { name: "wlc", func: Func::IpVsWlcSchedule, changed: unchanged, schedule };
+
+fn schedule(cx: &mut Cx, _: SkbId, id: SvcId, _: &IpVsIphdr) -> Chosen {
+    least_loaded_of(cx.k, id, Dest::conn_overhead)
+}
