@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use glassnet_kernel::class::Class;
-use glassnet_kernel::cost::{OTHERS, Profile, SHIPPED};
-use glassnet_scenarios::calibrate::{Bench, Calibration, EXPERIMENTS, Measured, Real, calibrate};
+use glassnet_kernel::cost::{Profile, SHIPPED};
+use glassnet_scenarios::calibrate::{Bench, Calibration, EXPERIMENTS, Measured, Real, calibrate, rows};
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::simulator::Counted;
 use glassnet_sim::Nanos;
@@ -26,14 +25,19 @@ fn of_model(hidden: &Profile, compared: &Profile) -> Calibration {
 
 #[test]
 fn a_machine_whose_costs_are_known_gives_them_back() {
-    let rows = Class::ALL.iter().map(|(_, name)| *name).chain(OTHERS);
-    let mut costs: BTreeMap<&str, u64> = rows.zip((0..).map(|at| 30 + 7 * at)).collect();
+    let mut costs: BTreeMap<&str, u64> = rows().zip((0..).map(|at| 30 + 7 * at)).collect();
     // One experiment tells both.
-    for (row, as_much_as) in [("schedule", "netdev"), ("memory", "skb")] {
+    for (row, as_much_as) in [
+        ("schedule", "netdev"),
+        ("memory", "skb"),
+        ("context switch", "wake-up"),
+        ("__iptunnel_pull_header", "iptunnel_xmit"),
+    ] {
         costs.insert(row, costs[as_much_as]);
     }
     let mut hidden = Profile::free();
-    costs.iter().for_each(|(row, ns)| assert!(hidden.set(row, Nanos(*ns)), "{row}"));
+    // A function counts apart from its class, which comes before.
+    rows().for_each(|row| assert!(hidden.set(row, Nanos(costs[row])), "{row}"));
     let made = of_model(&hidden, &hidden);
     assert_eq!(made.failed, []);
     for (row, ns) in costs {
@@ -60,10 +64,11 @@ fn what_cannot_be_measured_is_told_and_keeps_its_number() {
 fn the_shipped_measurement_is_predicted() {
     let kept = include_str!("../../snapshots/calibration.txt");
     let of_cloud = of_model(&shipped("epyc-cloud"), &shipped("server"));
-    let measured = of_cloud.measured.into_iter().map(|row| {
-        let line = kept.lines().find(|line| line.starts_with(&format!("{:<46}", row.what))).expect("a line");
+    // That machine had no module for IPIP.
+    let measured = of_cloud.measured.into_iter().filter_map(|row| {
+        let line = kept.lines().find(|line| line.starts_with(&format!("{:<46}", row.what)))?;
         let real = line[45..].split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
-        Measured { real, model: row.real, ..row }
+        Some(Measured { real, model: row.real, ..row })
     });
     let made = Calibration { measured: measured.collect(), ..Calibration::default() };
     let table = made.table("server");

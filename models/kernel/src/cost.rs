@@ -27,7 +27,8 @@ pub(crate) static DEFAULT: LazyLock<Profile> =
     LazyLock::new(|| Profile::parse(SHIPPED[0].1).expect("a test reads all of them"));
 
 /// What costs time beside functions, by the names of its rows.
-pub const OTHERS: [&str; 5] = ["legacy rule", "nft rule", "route doubling", "system call", "copied KiB"];
+pub const OTHERS: [&str; 7] =
+    ["legacy rule", "nft rule", "route doubling", "system call", "wake-up", "context switch", "copied KiB"];
 
 /// Nanoseconds of CPU time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,10 @@ pub struct Profile {
     pub route_doubling: Nanos,
     /// A program's call that sends or receives a message.
     pub system_call: Nanos,
+    /// A program that sleeps is made ready to run, by whoever has something for it (`try_to_wake_up`).
+    pub wake_up: Nanos,
+    /// A program that was woken gets its CPU from another task or the idle one (`schedule`).
+    pub context_switch: Nanos,
     /// 1024 bytes that are copied between a program and the kernel, or by a driver.
     pub copied_kib: Nanos,
 }
@@ -79,6 +84,8 @@ impl Profile {
             nft_rule: cost,
             route_doubling: cost,
             system_call: cost,
+            wake_up: cost,
+            context_switch: cost,
             copied_kib: cost,
         }
     }
@@ -132,6 +139,8 @@ impl Profile {
             &mut self.nft_rule,
             &mut self.route_doubling,
             &mut self.system_call,
+            &mut self.wake_up,
+            &mut self.context_switch,
             &mut self.copied_kib,
         ]
     }

@@ -7,7 +7,7 @@ use crate::Kernel;
 use crate::chance::{CERTAIN, Chance};
 use crate::door::{Door, Func};
 use crate::event::Event;
-use crate::ids::{CpuId, MachineId, NetnsId, SkbId};
+use crate::ids::{CpuId, MachineId, NetnsId, SkbId, SocketId};
 use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
@@ -157,7 +157,7 @@ impl Cx<'_> {
         let Some(id) = pkt.sk else { return };
         let freed = self.k.sockets.wfree(id, pkt.truesize);
         if freed.wakes {
-            self.wake_up();
+            self.sock_def_wakeup(id);
         }
         if freed.goes_on
             && let Some(go_on) = self.k.modules.iter().find_map(|module| module.go_on)
@@ -339,6 +339,25 @@ impl Cx<'_> {
     #[inline]
     pub fn wake_up(&mut self) {
         *self.wakeups = true;
+    }
+
+    /// The same for something that happened to a socket (`sock_def_readable`, `sock_def_wakeup`). To wake a program that sleeps costs
+    /// the CPU time that has something for it.
+    #[inline]
+    pub fn sock_def_wakeup(&mut self, id: SocketId) {
+        self.wake_up();
+        if !self.k.asleep.is_empty() {
+            self.try_to_wake_up(id);
+        }
+    }
+
+    #[cold]
+    fn try_to_wake_up(&mut self, id: SocketId) {
+        let Some(owner) = self.k.sockets.get(id).and_then(|socket| socket.owner.as_ref()) else { return };
+        if let Some(is_woken @ false) = self.k.asleep.get_mut(&owner.pid) {
+            *is_woken = true;
+            self.now += self.k.profile.wake_up;
+        }
     }
 
     /// Tells programs of the namespace that listen (`rtnl_notify`, net/core/rtnetlink.c).

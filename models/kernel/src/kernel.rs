@@ -217,6 +217,8 @@ pub struct Kernel {
     pub neigh: NeighTable,
     /// Programs that run, by process id, with the namespace that each is in.
     pub tasks: BTreeMap<u32, NetnsId>,
+    /// Programs that wait, by process id, and whether each was woken.
+    pub asleep: BTreeMap<u32, bool>,
     /// The VRFs that tasks are bound to by their control groups, by process id.
     pub vrf_tasks: BTreeMap<u32, String>,
     /// Programs that listen to messages of rtnetlink.
@@ -299,6 +301,7 @@ impl Kernel {
             nf_hooks_needed: HooksNeeded::default(),
             netns_names: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            asleep: BTreeMap::new(),
             vrf_tasks: BTreeMap::new(),
             inet: InDevices::default(),
             neigh: NeighTable::default(),

@@ -271,6 +271,24 @@ impl World {
         is_taken
     }
 
+    /// A program waits until it is woken. Where computing takes no time, to sleep costs none either.
+    pub fn sleep(&mut self, machine: MachineId, pid: u32) {
+        let kernel = &mut self.machines[machine.index()];
+        if kernel.config.exec_time > Nanos::ZERO {
+            kernel.asleep.entry(pid).or_insert(false);
+        }
+    }
+
+    /// A program that waited has its CPU again, which costs time. What nobody else woke was woken by a timer of this CPU.
+    pub fn go_on(&mut self, machine: MachineId, cpu: CpuId, pid: u32) {
+        if let Some(is_woken) = self.machines[machine.index()].asleep.remove(&pid) {
+            self.run_task(machine, cpu, |cx| {
+                let wake_up = if is_woken { Nanos::ZERO } else { cx.k.profile.wake_up };
+                cx.now += wake_up + cx.k.profile.context_switch;
+            });
+        }
+    }
+
     /// A program that uses up all the time of a CPU begins or ends.
     pub fn burn(&mut self, machine: MachineId, cpu: CpuId, begins: bool) {
         let now = self.now();

@@ -3,10 +3,13 @@
 use glassnet_hardware::{Cable, Faults, PlugId};
 use glassnet_kernel::drivers::nic::NicSettings;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId};
+use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::link::Coalesce;
 use glassnet_kernel::net::core::rps::{set_rps_cpus, set_rps_flow_cnt, set_sock_flow_entries};
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
+use glassnet_kernel::net::socket::{set_owner, socket};
 use glassnet_kernel::tables::cpumask::CpuMask;
+use glassnet_kernel::tables::socket::SockKind;
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
 
@@ -158,6 +161,43 @@ fn the_time_of_a_cpu_is_accounted_for() {
     let elapsed = end.since(begin).0;
     assert!(busy.abs_diff(elapsed) * 100 < elapsed, "busy for {busy} of {elapsed} ns");
     assert!(after.softirq.since(before.softirq) > after.irq.since(before.irq));
+}
+
+#[test]
+fn to_wake_a_program_costs_who_wakes_it_and_the_switch_costs_the_program() {
+    let cpu = CpuId(0);
+    let spent = |exec_time: Nanos, sleeps: bool, is_woken: bool| {
+        let mut world = World::new(7);
+        world.add_machine("m", 1);
+        let kernel = world.kernel_mut(MACHINE);
+        kernel.config.exec_time = exec_time;
+        (kernel.profile.wake_up, kernel.profile.context_switch) = (Nanos(700), Nanos(900));
+        let id = world.enter(MACHINE, cpu, |cx| {
+            let id = socket(cx, INIT_NET, SockKind::Udp);
+            set_owner(cx, id, 100, "reader");
+            id
+        });
+        if sleeps {
+            world.sleep(MACHINE, 100);
+        }
+        let begin = world.cpu_now(MACHINE, cpu);
+        // The second finds it awake.
+        for _ in 0..if is_woken { 2 } else { 0 } {
+            world.enter(MACHINE, cpu, |cx| cx.sock_def_wakeup(id));
+        }
+        let woken = world.cpu_now(MACHINE, cpu);
+        world.go_on(MACHINE, cpu, 100);
+        let ran = world.cpu_now(MACHINE, cpu);
+        world.go_on(MACHINE, cpu, 100);
+        assert_eq!(world.cpu_now(MACHINE, cpu), ran, "it is awake");
+        (woken.since(begin).0, ran.since(woken).0)
+    };
+    let takes_time = Nanos::from_millis(1);
+    assert_eq!(spent(takes_time, true, true), (700, 900));
+    // A timer woke it.
+    assert_eq!(spent(takes_time, true, false), (0, 1_600));
+    assert_eq!(spent(takes_time, false, true), (0, 0));
+    assert_eq!(spent(Nanos::ZERO, true, true), (0, 0), "computing takes no time");
 }
 
 #[test]

@@ -410,6 +410,14 @@ impl Process {
         done
     }
 
+    /// What it waited for is there: it gets its CPU.
+    fn go_on(&self, world: &mut World) {
+        let cpu = self.cpu(world);
+        world.trace.in_program(Some(|| format!("{} {}", self.name(), self.pid)));
+        world.go_on(self.machine, cpu, self.pid);
+        world.trace.in_program(None::<fn() -> String>);
+    }
+
     /// Virtual time since boot, on the process's CPU.
     pub fn now(&self) -> Nanos {
         let world = self.world();
@@ -459,19 +467,20 @@ impl Process {
         }
         poll_fn(|cx| {
             if let Some(signal) = self.signals.take_caught(cx.waker()) {
+                self.go_on(&mut self.world());
                 return Poll::Ready(Woken::Signal(signal));
             }
             let mut world = self.world();
             let cpu = self.cpu(&world);
             // Whatever it waits for, it goes on only when its CPU has time for it.
             if !world.cpu_taken(self.machine, cpu) {
-                if let Some(value) = ready(&mut world) {
-                    return Poll::Ready(Woken::Ready(value));
-                }
-                if deadline.is_some_and(|at| world.now() >= at) {
-                    return Poll::Ready(Woken::Elapsed);
+                let value = ready(&mut world);
+                if value.is_some() || deadline.is_some_and(|at| world.now() >= at) {
+                    self.go_on(&mut world);
+                    return Poll::Ready(value.map_or(Woken::Elapsed, Woken::Ready));
                 }
             }
+            world.sleep(self.machine, self.pid);
             self.sleepers.register(cx.waker());
             Poll::Pending
         })
@@ -492,6 +501,7 @@ impl Process {
         }
         poll_fn(|cx| {
             if let Some(signal) = self.signals.take_caught(cx.waker()) {
+                self.go_on(&mut self.world());
                 return Poll::Ready(Woken::Signal(signal));
             }
             if let Some(slot) = &mut reading {
@@ -499,19 +509,22 @@ impl Process {
                 let read = slot.get_or_insert_with(|| Box::pin(async move { stdin.read().await }));
                 if let Poll::Ready(read) = read.as_mut().poll(cx) {
                     **slot = None;
+                    self.go_on(&mut self.world());
                     return Poll::Ready(Woken::Ready(ReadOr::Read(read.unwrap_or_default())));
                 }
             }
             let mut world = self.world();
             let cpu = self.cpu(&world);
             if !world.cpu_taken(self.machine, cpu) {
-                if let Some(value) = ready(&mut world) {
-                    return Poll::Ready(Woken::Ready(ReadOr::Ready(value)));
-                }
-                if deadline.is_some_and(|at| world.now() >= at) {
-                    return Poll::Ready(Woken::Elapsed);
+                let value = ready(&mut world);
+                if value.is_some() || deadline.is_some_and(|at| world.now() >= at) {
+                    self.go_on(&mut world);
+                    return Poll::Ready(
+                        value.map_or(Woken::Elapsed, |value| Woken::Ready(ReadOr::Ready(value))),
+                    );
                 }
             }
+            world.sleep(self.machine, self.pid);
             self.sleepers.register(cx.waker());
             Poll::Pending
         })
@@ -664,6 +677,7 @@ impl Drop for Task {
             Some(netns) => _ = kernel.tasks.insert(self.pid, netns),
             None => {
                 kernel.tasks.remove(&self.pid);
+                kernel.asleep.remove(&self.pid);
                 kernel.vrf_tasks.remove(&self.pid);
             }
         }

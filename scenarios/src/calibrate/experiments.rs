@@ -104,6 +104,22 @@ pub const EXPERIMENTS: &[Experiment] = &[
         load: |_| Load::Datagrams(18),
     },
     Experiment {
+        what: "a program that waits for the datagram",
+        rows: &["wake-up", "context switch"],
+        sizes: [1, 2],
+        units: 1.0,
+        set_up: |_| vec![plain("ip link set lo up")],
+        load: |programs| if programs == 1 { Load::Datagrams(18) } else { Load::Turns(18) },
+    },
+    Experiment {
+        what: "a VXLAN tunnel from one router to the next",
+        rows: &["iptunnel_xmit", "__iptunnel_pull_header"],
+        sizes: [1, 2],
+        units: 1.0,
+        set_up: |tunnelled| between(tunnelled, "vxlan id 42 dstport 4789 remote"),
+        load: datagram,
+    },
+    Experiment {
         what: "an interrupt",
         rows: &["interrupt"],
         sizes: [0, 1],
@@ -129,6 +145,22 @@ pub const EXPERIMENTS: &[Experiment] = &[
         sizes: [1, 9],
         units: 8.0,
         set_up: |hops| everywhere(hops, "iptables-nft -t nat -A POSTROUTING -j MASQUERADE"),
+        load: datagram,
+    },
+    Experiment {
+        what: "an IPIP tunnel from one router to the next",
+        rows: &[],
+        sizes: [1, 2],
+        units: 1.0,
+        set_up: |tunnelled| between(tunnelled, "ipip remote"),
+        load: datagram,
+    },
+    Experiment {
+        what: "a VXLAN tunnel from one bridge to the next",
+        rows: &[],
+        sizes: [1, 2],
+        units: 1.0,
+        set_up: |tunnelled| bridged(tunnelled > 1),
         load: datagram,
     },
     Experiment {
@@ -264,6 +296,58 @@ fn routers(hops: usize) -> Vec<Command> {
 fn everywhere(hops: usize, line: &str) -> Vec<Command> {
     let mut commands = routers(hops);
     commands.extend((0..hops).map(|hop| plain(&format!("ip netns exec n{hop} {line}"))));
+    commands
+}
+
+/// Two routers, and from 2 on a tunnel from the first to the second.
+fn between(tunnelled: usize, kind: &str) -> Vec<Command> {
+    let mut commands = routers(2);
+    // What arrives has this address if the tunnel has Ethernet headers.
+    let (far, mac) = ("10.200.0.1", mac(TO));
+    for (hop, remote, own) in
+        [(0, "10.1.0.1", "10.200.0.2"), (1, "10.1.0.2", far)].into_iter().take(2 * (tunnelled - 1))
+    {
+        let is_ethernet = kind.starts_with("vxlan");
+        let address = if is_ethernet && own == far { format!("address {mac} ") } else { String::new() };
+        let mut lines = format!(
+            "link add tunnel {address}type {kind} {remote}\nlink set tunnel up\naddr add {own}/24 dev tunnel\n"
+        );
+        if hop == 0 {
+            if is_ethernet {
+                lines += &format!("neigh add {far} lladdr {mac} dev tunnel nud permanent\n");
+            }
+            lines += &format!("route replace 10.254.0.0/16 via {far}\n");
+        }
+        commands.push(command(&format!("ip -n n{hop} -batch -"), lines));
+    }
+    commands
+}
+
+/// Two bridges with a cable between them, or a tunnel over it.
+fn bridged(is_tunnelled: bool) -> Vec<Command> {
+    let mut commands = routers(2);
+    // It would be the bridge's own address.
+    commands.push(plain("ip -n n0 link set r0 address 02:00:00:00:02:02"));
+    if is_tunnelled {
+        for (hop, remote) in [(0, "10.1.0.1"), (1, "10.1.0.2")] {
+            let tunnel = format!("link add tunnel type vxlan id 42 dstport 4789 remote {remote}\n");
+            commands.push(command(&format!("ip -n n{hop} -batch -"), tunnel));
+        }
+    }
+    let ports =
+        if is_tunnelled { [["r0", "tunnel"], ["tunnel", "d1"]] } else { [["r0", "d0"], ["r1", "d1"]] };
+    for (hop, ports) in ports.into_iter().enumerate() {
+        let mut lines = "link add br0 type bridge\nlink set br0 up\n".to_owned();
+        ports.iter().for_each(|port| lines += &format!("link set {port} master br0\nlink set {port} up\n"));
+        commands.push(command(&format!("ip -n n{hop} -batch -"), lines));
+        let station = format!("bridge -n n{hop} fdb replace {} dev {} master static", mac(TO), ports[1]);
+        commands.push(plain(&station));
+    }
+    if !is_tunnelled {
+        commands.push(plain("ip -n n1 link set r1 address 02:00:00:00:02:03"));
+    }
+    // A bridge hears of its ports' carriers once a second.
+    commands.push(plain("sleep 1.1"));
     commands
 }
 

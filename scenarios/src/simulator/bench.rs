@@ -21,6 +21,8 @@ use crate::rig::{Programs, Said};
 
 const MACHINE: MachineId = MachineId(0);
 const CPU: CpuId = CpuId(0);
+/// The program that waits.
+const PID: u32 = 100;
 
 /// A machine in its own world.
 pub struct Counted {
@@ -58,8 +60,9 @@ impl Counted {
                 let id = socket::socket(cx, outside, SockKind::Packet { protocol: 0, cooked: false });
                 socket::packet_bind(cx, id, ifindex).map(|()| vec![id])
             }
-            Load::Datagrams(_) => {
+            Load::Datagrams(_) | Load::Turns(_) => {
                 let pair = [(); 2].map(|()| socket::socket(cx, INIT_NET, SockKind::Udp));
+                socket::set_owner(cx, pair[1], PID, "receiver");
                 inet_bind(cx, pair[1], Ipv4Addr::LOCALHOST, 9).map(|()| pair.to_vec())
             }
             Load::Interrupts => Ok(Vec::new()),
@@ -92,11 +95,15 @@ impl Bench for Counted {
                 }
                 frames.len()
             }
-            Load::Datagrams(bytes) => {
+            Load::Datagrams(bytes) | Load::Turns(bytes) => {
+                if let Load::Turns(_) = load {
+                    locked(&self.world).sleep(MACHINE, PID);
+                }
                 let to = SendTo::Inet(Ipv4Addr::LOCALHOST, 9);
                 self.enter(|cx| socket::sendto(cx, self.sockets[0], to, &vec![0; *bytes]))
                     .map_err(refused)?;
                 settle(&self.world);
+                locked(&self.world).go_on(MACHINE, CPU, PID);
                 self.enter(|cx| socket::recv(cx, self.sockets[1])).map_err(refused)?;
                 1
             }

@@ -10,7 +10,7 @@ use glassnet_kernel::link::Coalesce;
 use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
 use glassnet_kernel::net::ipv4::af_inet::{inet_bind, inet_connect};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
-use glassnet_kernel::net::socket::{SendTo, accept, listen, recv_stream, sendto, socket};
+use glassnet_kernel::net::socket::{SendTo, accept, listen, recv_stream, sendto, set_owner, socket};
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_sim::Nanos;
@@ -19,6 +19,11 @@ use super::{CPU, NEW, datagram};
 
 const SERVER: MachineId = MachineId(0);
 const CLIENT: MachineId = MachineId(1);
+/// The process at either end.
+const PID: u32 = 100;
+/// The client asks again within this time, ns, which chance decides: as long as the server's softirq polls 64 datagrams. Always after
+/// the same time, its segments would meet the server's ring at the same moment of a poll, full or not.
+const THINKS: u64 = 22_000;
 
 pub struct Asked {
     world: World,
@@ -26,6 +31,8 @@ pub struct Asked {
     eth: DevId,
     /// The client's and the server's end of the connection.
     ends: [(MachineId, SocketId); 2],
+    /// When the client asks again; `None` while it waits for an answer.
+    asks_at: Option<Nanos>,
 }
 
 /// A client and a server that are connected; cables with this delay join them and the source of the flood to a switch.
@@ -68,7 +75,13 @@ pub fn asked(profile: &Profile, delay: Nanos) -> Asked {
     while world.next_event_at().is_some_and(|at| at <= end) && world.step().expect("an end") {}
     let server =
         world.enter(SERVER, CPU, |cx| accept(cx, listener)).expect("it listens").expect("a connection");
-    Asked { world, flood, eth: eth[0], ends: [(CLIENT, client), (SERVER, server)] }
+    let ends = [(CLIENT, client), (SERVER, server)];
+    for (machine, id) in ends {
+        world.enter(machine, CPU, |cx| set_owner(cx, id, PID, "netperf"));
+        world.sleep(machine, PID);
+    }
+    let asks_at = Some(world.now());
+    Asked { world, flood, eth: eth[0], ends, asks_at }
 }
 
 impl Asked {
@@ -81,7 +94,6 @@ impl Asked {
 
     fn ask_until(&mut self, end: Nanos, flood: u64) -> u32 {
         let (mut done, mut injected) = (0, self.world.now());
-        self.send(0);
         while self.world.now() < end {
             if flood > 0 && self.world.now() >= injected {
                 injected = self.inject(injected, flood);
@@ -110,21 +122,41 @@ impl Asked {
         end
     }
 
-    /// Each end answers what it got. Whether the client did.
+    /// The server answers what it got, and the client will ask again. Whether it got an answer.
     fn answer(&mut self) -> bool {
-        let got = [0, 1].map(|end| self.receive(end));
-        (0..2).filter(|end| got[*end]).for_each(|end| self.send(end));
-        got[0]
+        if self.receive(1) {
+            self.send(1);
+        }
+        let is_answered = self.receive(0);
+        if is_answered {
+            let at = self.world.now() + Nanos(self.world.dice.below(THINKS));
+            self.world.wake_at(at);
+            self.asks_at = Some(at);
+        }
+        if self.asks_at.take_if(|at| *at <= self.world.now()).is_some() {
+            self.send(0);
+        }
+        is_answered
     }
 
     fn receive(&mut self, end: usize) -> bool {
         let (machine, id) = self.ends[end];
-        !self.world.cpu_taken(machine, CPU)
-            && self.world.enter(machine, CPU, |cx| recv_stream(cx, id, 1)).is_ok_and(|got| got.is_some())
+        let is_ready = !self.world.cpu_taken(machine, CPU)
+            && self
+                .world
+                .kernel(machine)
+                .sockets
+                .get(id)
+                .is_some_and(|socket| socket.tcp.as_ref().is_some_and(|tp| tp.is_readable()));
+        if is_ready {
+            self.world.go_on(machine, CPU, PID);
+        }
+        is_ready && self.world.enter(machine, CPU, |cx| recv_stream(cx, id, 1)).is_ok_and(|got| got.is_some())
     }
 
     fn send(&mut self, end: usize) {
         let (machine, id) = self.ends[end];
         self.world.enter(machine, CPU, |cx| sendto(cx, id, SendTo::Connected, b"?")).expect("it is sent");
+        self.world.sleep(machine, PID);
     }
 }

@@ -72,7 +72,7 @@ pub fn sock_queue_rcv_skb(cx: &mut Cx, id: SocketId, queued: Queued) -> bool {
     socket.rmem_alloc += size;
     socket.packets += 1;
     socket.receive_queue.push_back(queued);
-    cx.wake_up();
+    cx.sock_def_wakeup(id);
     true
 }
 

@@ -285,7 +285,7 @@ pub fn report_icmp_error(
     }
     if queued || hard {
         socket.error = Some(errno);
-        cx.wake_up();
+        cx.sock_def_wakeup(id);
     }
 }
 
@@ -309,7 +309,7 @@ pub fn ip_local_error(cx: &mut Cx, id: SocketId, errno: Errno, to: (Ipv4Addr, u1
         ttl: 0,
     });
     socket.error = Some(errno);
-    cx.wake_up();
+    cx.sock_def_wakeup(id);
 }
 
 /// The payload of a quoted packet.

@@ -243,7 +243,7 @@ pub fn tcp_done(cx: &mut Cx, sock: SocketId) {
         inet_put_port(cx, sock);
         cx.k.sockets.close(sock);
     }
-    cx.wake_up();
+    cx.sock_def_wakeup(sock);
 }
 
 fn forget_young(cx: &mut Cx, parent: Option<SocketId>, sock: SocketId) {

@@ -157,6 +157,7 @@ fn tcp_run_with(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>, (len, truesi
     let data = machine.receive();
     // What was missing came, and more is there behind it.
     tp.ack.now |= data.len() > len;
+    let is_news = !data.is_empty() || tp.state != state;
     if !data.is_empty() {
         tp.rcv.push(data, truesize);
     }
@@ -165,6 +166,9 @@ fn tcp_run_with(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>, (len, truesi
         tcp_transmit_machines(cx, sock, segment);
     }
     tcp_settle(cx, sock, state);
+    if is_news {
+        cx.sock_def_wakeup(sock);
+    }
     let sent_new = tcp_write_xmit(cx, sock, false);
     tcp_check_space(cx, sock, acked);
     tcp_ack_snd_check(cx, sock);
@@ -220,6 +224,9 @@ fn tcp_check_space(cx: &mut Cx, sock: SocketId, acked: bool) {
         tcp_sndbuf_expand(tp);
     }
     tp.nospace = !tp.is_writable();
+    if !tp.nospace {
+        cx.sock_def_wakeup(sock);
+    }
 }
 
 /// Sends the acknowledgement that is due, or lets it wait (`__tcp_ack_snd_check`).
@@ -353,6 +360,9 @@ fn tcp_child_established(cx: &mut Cx, sock: SocketId) {
     if let Some(requests) = requests {
         requests.young.retain(|young| *young != sock);
         requests.accept.push_back(sock);
+    }
+    if let Some(parent) = parent {
+        cx.sock_def_wakeup(parent);
     }
 }
 

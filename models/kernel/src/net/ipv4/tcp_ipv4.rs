@@ -349,7 +349,7 @@ pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
         TcpState::SynSent if owned => {
             // The answer came while `connect` still had the socket: who polls is told, and the connection goes on.
             (tp.soft_error, tp.error_queued) = (Some(errno), true);
-            cx.wake_up();
+            cx.sock_def_wakeup(sock);
         }
         TcpState::SynSent => tcp_fails(cx, sock, errno),
         TcpState::SynRecv if ends_handshake => tcp_done(cx, sock),
@@ -358,7 +358,7 @@ pub fn tcp_v4_err(cx: &mut Cx, skb: SkbId, inner: &Ipv4Hdr, error: IcmpError) {
             tp.soft_error = Some(errno);
             if cx.k.sockets.get(sock).is_some_and(|socket| socket.opts.recverr) {
                 _ = cx.k.sockets.get_mut(sock).map(|socket| socket.error = Some(errno));
-                cx.wake_up();
+                cx.sock_def_wakeup(sock);
             }
         }
     }

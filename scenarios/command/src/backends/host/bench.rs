@@ -54,6 +54,7 @@ impl Bench for Timed {
         match load {
             Load::Frames(frames) => self.frames(frames),
             Load::Datagrams(bytes) => self.datagrams(*bytes),
+            Load::Turns(bytes) => self.turns(*bytes),
             Load::Interrupts => interrupts(),
         }
     }
@@ -78,12 +79,42 @@ impl Timed {
         Ok(each(start.elapsed(), packets))
     }
 
+    /// The sockets of two programs.
+    fn pair(&mut self) -> Result<&[UdpSocket; 2], BackendError> {
+        let pair = match self.pair.take() {
+            Some(pair) => pair,
+            None => within(&self.own, connected).map_err(BackendError::failed("cannot open a socket"))?,
+        };
+        Ok(self.pair.insert(pair))
+    }
+
+    /// Another thread on this CPU sends each datagram back.
+    fn turns(&mut self, bytes: usize) -> Result<f64, BackendError> {
+        let failed = || BackendError::failed("cannot send a datagram");
+        let [here, there] = self.pair()?;
+        let turns = PACKETS / 2;
+        let took = thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let mut buffer = vec![0; bytes];
+                (0..turns).try_for_each(|_| {
+                    there.recv(&mut buffer)?;
+                    there.send(&buffer).map(drop)
+                })
+            });
+            let mut buffer = vec![0; bytes];
+            let start = Instant::now();
+            let sent = (0..turns)
+                .try_for_each(|_| here.send(&buffer).and_then(|_| here.recv(&mut buffer)).map(drop));
+            let took = start.elapsed();
+            let answered = other.join().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()));
+            sent.and(answered).map(|()| took)
+        });
+        took.map(|took| each(took, PACKETS)).map_err(failed())
+    }
+
     fn datagrams(&mut self, bytes: usize) -> Result<f64, BackendError> {
         let failed = || BackendError::failed("cannot send a datagram");
-        let [from, to] = match &self.pair {
-            Some(pair) => pair,
-            None => self.pair.insert(within(&self.own, connected).map_err(failed())?),
-        };
+        let [from, to] = self.pair()?;
         let mut buffer = vec![0; bytes];
         let start = Instant::now();
         for _ in 0..PACKETS {
@@ -97,11 +128,12 @@ fn each(time: Duration, count: usize) -> f64 {
     time.as_nanos() as f64 / count as f64
 }
 
-/// Two sockets, the first of which sends to the second.
+/// Two sockets that send to each other.
 fn connected() -> std::io::Result<[UdpSocket; 2]> {
     let to = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let from = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     from.connect(to.local_addr()?)?;
+    to.connect(from.local_addr()?)?;
     Ok([from, to])
 }
 
