@@ -65,7 +65,8 @@ macro_rules! kinds {
                 match self { $(Kind::$kind => $namespaced,)* }
             }
 
-            fn short_names(self) -> &'static [&'static str] {
+            /// Short names that `kubectl` takes.
+            pub fn short_names(self) -> &'static [&'static str] {
                 match self { $(Kind::$kind => &[$($short),*],)* }
             }
 

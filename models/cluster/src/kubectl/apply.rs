@@ -156,6 +156,24 @@ impl Session<'_> {
         })
     }
 
+    /// Changes an object as it stands, and says so.
+    pub(super) fn modify(
+        &mut self,
+        report: &mut Report,
+        object: &Object,
+        verb: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Done {
+        let mut value = object.to_json();
+        change(&mut value);
+        let after = match report.dry_run() {
+            DryRun::Client => value,
+            how => self.write(object.kind(), &value, how)?.to_json(),
+        };
+        report.done(self, object.kind(), &after, verb);
+        Ok(())
+    }
+
     /// Has the server write an object anew; its status stays. With a dry run it only says what that would be.
     pub(super) fn write(&self, kind: Kind, value: &Value, how: DryRun) -> Result<Arc<Object>, ApiError> {
         let mut value = value.clone();

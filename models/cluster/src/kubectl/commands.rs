@@ -104,32 +104,137 @@ const LOGS: &[Flag] = &[
     refused("timestamps"),
 ];
 
+/// Of commands that change objects which words name.
+const MANY: &[Flag] = &[
+    switch("all"),
+    switch("all-namespaces").letter('A'),
+    refused("filename").letter('f'),
+    refused("recursive").letter('R'),
+    refused("kustomize").letter('k'),
+    refused("local"),
+    refused("record"),
+    refused("resource-version"),
+];
+
+const LABEL: &[Flag] = &[switch("overwrite"), switch("list"), refused("field-selector")];
+
+const EXPOSE: &[Flag] = &[
+    text("port"),
+    text("target-port"),
+    text("name"),
+    text("port-name"),
+    text("type"),
+    text("external-ip"),
+    text("cluster-ip"),
+    text("protocol"),
+    text("selector"),
+    text("labels").letter('l'),
+    text("load-balancer-ip"),
+    text("session-affinity"),
+    refused("filename").letter('f'),
+    refused("override-type"),
+    refused("overrides"),
+    refused("save-config"),
+];
+
+const RUN: &[Flag] = &[
+    text("image"),
+    text("port"),
+    text("restart"),
+    text("labels").letter('l'),
+    text("env").letter('e'),
+    text("image-pull-policy"),
+    switch("command"),
+    switch("expose"),
+    switch("stdin").letter('i'),
+    switch("tty").letter('t'),
+    switch("attach"),
+    switch("rm"),
+    switch("quiet").letter('q'),
+    text("timeout"),
+    refused("annotations"),
+    refused("filename").letter('f'),
+    refused("grace-period"),
+    refused("leave-stdin-open"),
+    refused("override-type"),
+    refused("overrides"),
+    refused("pod-running-timeout"),
+    refused("privileged"),
+    refused("save-config"),
+];
+
+const DRAIN: &[Flag] = &[
+    switch("ignore-daemonsets"),
+    switch("delete-emptydir-data"),
+    switch("force"),
+    number("grace-period"),
+    text("timeout"),
+    optional("dry-run", "unchanged"),
+    refused("chunk-size"),
+    refused("disable-eviction"),
+    refused("pod-selector"),
+    refused("skip-wait-for-delete-timeout"),
+];
+
+const CONFIGMAP: &[Flag] =
+    &[text("from-file"), text("from-literal"), refused("from-env-file"), refused("append-hash")];
+
+const REPLACE: &[Flag] = &[
+    optional("cascade", "background"),
+    switch("force"),
+    number("grace-period"),
+    text("timeout"),
+    switch("wait"),
+    refused("raw"),
+    refused("save-config"),
+    refused("subresource"),
+    refused("validate"),
+];
+
+const API_RESOURCES: &[Flag] = &[
+    switch("no-headers"),
+    refused("api-group"),
+    refused("cached"),
+    refused("categories"),
+    refused("namespaced"),
+    refused("output").letter('o'),
+    refused("sort-by"),
+    refused("verbs"),
+];
+
+const CONFIG_VIEW: &[Flag] =
+    &[text("output").letter('o'), refused("flatten"), refused("merge"), refused("minify"), refused("raw")];
+
+const DEPLOYMENT: &[Flag] = &[text("image"), number("port"), number("replicas").letter('r')];
+
+const DESCRIBE: &[Flag] = &[
+    switch("all-namespaces").letter('A'),
+    switch("show-events"),
+    refused("chunk-size"),
+    refused("filename").letter('f'),
+    refused("kustomize").letter('k'),
+    refused("recursive").letter('R'),
+];
+
 const fn row(words: &'static str, flags: &'static [&'static [Flag]]) -> Command {
     Command { words, flags }
 }
 
 /// Commands that are modelled.
+#[rustfmt::skip] // One line each, so that they merge.
 pub(super) const MODELLED: &[Command] = &[
+    row("annotate", &[CHANGE, SELECT, MANY, LABEL]),
+    row("api-resources", &[API_RESOURCES]),
     row("apply", &[FILES, CHANGE, APPLY]),
+    row("cluster-info", &[]),
+    row("config current-context", &[]),
+    row("config view", &[CONFIG_VIEW]),
+    row("cordon", &[SELECT, &[optional("dry-run", "unchanged")]]),
     row("create", &[FILES, CHANGE, CREATE]),
-    row(
-        "create configmap",
-        &[
-            CHANGE,
-            CREATE,
-            &[text("from-file"), text("from-literal"), refused("from-env-file"), refused("append-hash")],
-        ],
-    ),
-    row(
-        "create cm",
-        &[
-            CHANGE,
-            CREATE,
-            &[text("from-file"), text("from-literal"), refused("from-env-file"), refused("append-hash")],
-        ],
-    ),
-    row("create deployment", &[CHANGE, CREATE, DEPLOYMENT]),
+    row("create cm", &[CHANGE, CREATE, CONFIGMAP]),
+    row("create configmap", &[CHANGE, CREATE, CONFIGMAP]),
     row("create deploy", &[CHANGE, CREATE, DEPLOYMENT]),
+    row("create deployment", &[CHANGE, CREATE, DEPLOYMENT]),
     row("create namespace", &[CHANGE, CREATE]),
     row("create ns", &[CHANGE, CREATE]),
     row("create service clusterip", &[CHANGE, CREATE, &[text("tcp"), text("clusterip")]]),
@@ -137,30 +242,27 @@ pub(super) const MODELLED: &[Command] = &[
     row("create service loadbalancer", &[CHANGE, CREATE, &[text("tcp")]]),
     row("create service nodeport", &[CHANGE, CREATE, &[text("tcp"), number("node-port")]]),
     row("delete", &[FILES, SELECT, DELETE]),
+    row("describe", &[SELECT, DESCRIBE]),
+    row("drain", &[SELECT, DRAIN]),
     row("exec", &[EXEC]),
+    row("expose", &[CHANGE, EXPOSE]),
     row("get", &[FILES, SELECT, GET]),
+    row("label", &[CHANGE, SELECT, MANY, LABEL]),
     row("logs", &[LOGS]),
-    row(
-        "replace",
-        &[
-            FILES,
-            CHANGE,
-            &[
-                switch("force"),
-                number("grace-period"),
-                text("timeout"),
-                switch("wait"),
-                refused("raw"),
-                refused("validate"),
-                refused("save-config"),
-                refused("subresource"),
-                optional("cascade", "background"),
-            ],
-        ],
-    ),
+    row("patch", &[CHANGE, MANY, &[text("patch").letter('p'), text("patch-file"), text("type"), refused("subresource")]]),
+    row("replace", &[FILES, CHANGE, REPLACE]),
+    row("rollout history", &[SELECT, MANY, &[number("revision"), refused("output").letter('o')]]),
+    row("rollout restart", &[CHANGE, SELECT, MANY]),
+    row("rollout status", &[SELECT, MANY, &[text("timeout"), switch("watch").letter('w'), refused("revision")]]),
+    row("rollout undo", &[CHANGE, SELECT, MANY, &[number("to-revision")]]),
+    row("run", &[CHANGE, RUN]),
+    row("scale", &[CHANGE, SELECT, MANY, &[number("replicas"), number("current-replicas"), refused("timeout")]]),
+    row("set image", &[CHANGE, SELECT, MANY]),
+    row("set selector", &[CHANGE, MANY]),
+    row("uncordon", &[SELECT, &[optional("dry-run", "unchanged")]]),
+    row("version", &[&[switch("client"), refused("output").letter('o')]]),
+    row("wait", &[SELECT, MANY, &[text("for"), text("timeout"), refused("field-selector"), refused("output").letter('o')]]),
 ];
-
-const DEPLOYMENT: &[Flag] = &[text("image"), number("port"), number("replicas").letter('r')];
 
 /// Commands that are real and not modelled.
 pub(super) const REFUSED: &[&str] = &[

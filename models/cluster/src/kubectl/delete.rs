@@ -4,12 +4,8 @@ use std::sync::Arc;
 
 use super::failure::{Done, Failure};
 use super::report::Report;
-use super::resources::asked;
 use super::session::{DryRun, Session};
 use crate::object::{Key, Object};
-
-const NOTHING: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   \
-                       '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
 
 /// How a deletion is done.
 struct Deletion {
@@ -35,14 +31,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Done {
     }
     let (found, mut failures) = if session.given.all("filename").is_empty() {
         let words = session.given.words.clone();
-        if words.is_empty() {
-            return Err(Failure::own(NOTHING));
-        }
-        let unnamed = asked(&words)?.iter().any(|asked| asked.name.is_none());
-        if unnamed && !all && !selector {
-            return Err(Failure::own("resource(s) were provided, but no name was specified"));
-        }
-        session.chosen(&words)?
+        session.named(&words)?
     } else {
         of_files(session).await?
     };

@@ -18,21 +18,15 @@ use crate::store::Store;
 pub(super) async fn run(session: &mut Session<'_>) -> Done {
     let (words, rest) = (session.given.words.clone(), session.given.rest.clone());
     let Some((target, behind)) = words.split_first() else {
-        return Err(Failure::usage(
-            "exec",
-            "expected 'exec (POD | TYPE/NAME) COMMAND [ARG1] [ARG2] ... [ARGN]'.\nPOD or TYPE/NAME is a required argument for the exec command",
-        ));
+        return Err(Failure::own("pod, type/name or --filename must be specified"));
     };
     let command = match rest {
         Some(command) if behind.is_empty() && !command.is_empty() => command,
         None if !behind.is_empty() => {
-            return Err(Failure::Own(
-                "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and \
-                 examples"
-                    .to_owned(),
-            ));
+            let why = "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead";
+            return Err(Failure::usage("exec", why));
         }
-        _ => return Err(Failure::usage("exec", "you must specify at least one command for the container")),
+        _ => return Err(Failure::own("you must specify at least one command for the container")),
     };
     let pod = pod_of(session, target).await?;
     container(session, &pod)?;
@@ -92,11 +86,14 @@ fn container(session: &mut Session, pod: &Pod) -> Done<String> {
     let name = pod.metadata.name.clone().unwrap_or_default();
     match session.given.text("container").map(str::to_owned) {
         Some(wanted) if names.contains(&wanted) => Ok(wanted),
-        Some(wanted) if session.given.command == "exec" => Err(Failure::Said(
+        Some(wanted) if session.given.command == "exec" => Err(Failure::own(format!(
+            "container {wanted} is not valid for pod {name} out of: {}",
+            names.join(", ")
+        ))),
+        Some(wanted) => Err(Failure::Said(
             format!("Error from server (BadRequest): container {wanted} is not valid for pod {name}\n"),
             1,
         )),
-        Some(wanted) => Err(Failure::own(format!("container {wanted} is not valid for pod {name}"))),
         None => {
             let first = names.first().cloned().unwrap_or_default();
             if names.len() > 1 && !session.given.is("quiet") {
@@ -198,13 +195,20 @@ pub(super) async fn logs(session: &mut Session<'_>) -> Done {
         }
         let tail = session.given.number("tail").filter(|tail| *tail >= 0);
         let tail = tail.or(by_selector.then_some(10)).map(|tail| tail as usize);
-        follow(session, pod, tail).await;
+        let (key, uid) = (Object::from(pod.clone()).key(), pod.metadata.uid.clone());
+        let follows = session.given.is("follow");
+        follow(session, pod, tail, move |store| !follows || has_ended(store, &key, uid.as_ref())).await;
     }
     Ok(())
 }
 
-/// Prints what a pod printed, and with `-f` what it goes on to print.
-async fn follow(session: &mut Session<'_>, pod: &Pod, tail: Option<usize>) {
+/// Prints what a pod printed, and what it goes on to print until it is over.
+pub(super) async fn follow(
+    session: &mut Session<'_>,
+    pod: &Pod,
+    tail: Option<usize>,
+    is_over: impl Fn(&Store) -> bool + Send + Sync,
+) {
     let key = Object::from(pod.clone()).key();
     let mut bytes = session.api.logged(&key);
     let mut written = bytes.len();
@@ -213,25 +217,25 @@ async fn follow(session: &mut Session<'_>, pod: &Pod, tail: Option<usize>) {
         bytes = lines[lines.len().saturating_sub(tail)..].concat();
     }
     session.process.print(bytes);
-    if !session.given.is("follow") {
-        return;
-    }
     loop {
-        let (api, of, from) = (session.api.clone(), key.clone(), written);
-        let uid = pod.metadata.uid.clone();
+        let (api, of, from, over) = (session.api.clone(), key.clone(), written, &is_over);
         let news = session.until(None, move |store: &Store| {
             let logged = api.logged(&of);
-            let is_gone =
-                store.object(&of).is_none_or(|object| object.metadata().uid != uid || is_over(object));
-            (logged.len() > from || is_gone).then(|| (logged[from.min(logged.len())..].to_vec(), is_gone))
+            let is_over = over(store);
+            (logged.len() > from || is_over).then(|| (logged[from.min(logged.len())..].to_vec(), is_over))
         });
-        let Some((more, is_gone)) = news.await else { return };
+        let Some((more, is_over)) = news.await else { return };
         written += more.len();
         session.process.print(more);
-        if is_gone {
+        if is_over {
             return;
         }
     }
+}
+
+/// A pod's programs do not run any more.
+fn has_ended(store: &Store, key: &Key, uid: Option<&String>) -> bool {
+    store.object(key).is_none_or(|object| object.metadata().uid.as_ref() != uid || is_over(object))
 }
 
 fn is_over(object: &Object) -> bool {

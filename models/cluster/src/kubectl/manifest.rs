@@ -201,7 +201,7 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 /// What is wrong with YAML, as go-yaml words it.
-fn yaml_error(error: &serde_saphyr::Error) -> String {
+pub(super) fn yaml_error(error: &serde_saphyr::Error) -> String {
     let plain = error.without_snippet();
     let line = plain.location().map_or(0, |at| at.line());
     let message = plain.to_string();

@@ -19,31 +19,46 @@
 //! | `get.rs` | `get` |
 //! | `printers.rs`, `pod_status.rs`, `endpoints.rs` | its tables |
 //! | `format.rs`, `output.rs`, `jsonpath.rs`, `tabwriter.rs` | forms of output |
-//! | `exec.rs` | `exec` and `logs` |
+//! | `exec.rs`, `run.rs` | `exec`, `logs` and `run` |
+//! | `expose.rs`, `scale.rs`, `label.rs`, `patch.rs` | `expose`, `scale`, `set`, `label`, `annotate` and `patch` |
+//! | `rollout.rs`, `wait.rs`, `drain.rs` | `rollout`, `wait`, `cordon`, `uncordon` and `drain` |
+//! | `describe.rs`, `describe_pod.rs` | `describe` |
+//! | `info.rs` | `version`, `cluster-info`, `api-resources` and `config` |
 
 mod apply;
 mod commands;
 mod create;
 mod delete;
+mod describe;
+mod describe_pod;
+mod drain;
 mod endpoints;
 mod exec;
+mod expose;
 mod failure;
 mod flags;
 mod format;
 mod get;
+mod info;
 mod jsonpath;
+mod label;
 mod manifest;
 mod merge;
 mod output;
+mod patch;
 mod pod_status;
 mod printers;
 mod report;
 mod resources;
+mod rollout;
+mod run;
+mod scale;
 mod selector;
 mod session;
 mod tabwriter;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use glassnet_userland::process::{Process, Running};
 use glassnet_userland::stop::Stop;
@@ -56,14 +71,14 @@ use session::Session;
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async move {
-        match run(process).await {
+        match start(process).await {
             Ok(()) => 0,
             Err(failure) => Stop::from(failure).say(process),
         }
     })
 }
 
-async fn run(process: &mut Process) -> Done {
+async fn start(process: &mut Process) -> Done {
     let given = command(process.args())?;
     for flag in ["context", "kubeconfig", "cluster", "user"] {
         let own = match flag {
@@ -98,7 +113,13 @@ fn command(args: &[String]) -> Done<Given> {
 
 async fn dispatch(session: &mut Session<'_>) -> Done {
     match session.given.command {
+        "annotate" => label::annotate(session),
+        "api-resources" => info::resources(session),
         "apply" => apply::run(session).await,
+        "cluster-info" => info::cluster(session),
+        "config current-context" => info::current_context(session),
+        "config view" => info::view(session),
+        "cordon" => drain::cordon(session, true),
         "create" => create::run(session).await,
         "create configmap" | "create cm" => create::configmap(session).await,
         "create deployment" | "create deploy" => create::deployment(session),
@@ -108,10 +129,26 @@ async fn dispatch(session: &mut Session<'_>) -> Done {
         "create service loadbalancer" => create::service(session, "LoadBalancer"),
         "create service nodeport" => create::service(session, "NodePort"),
         "delete" => delete::run(session).await,
+        "describe" => describe::run(session),
+        "drain" => drain::drain(session).await,
         "exec" => exec::run(session).await,
+        "expose" => expose::run(session),
         "get" => get::run(session).await,
+        "label" => label::label(session),
         "logs" => exec::logs(session).await,
+        "patch" => patch::run(session).await,
         "replace" => delete::replace(session).await,
+        "rollout history" => rollout::history(session),
+        "rollout restart" => rollout::restart(session),
+        "rollout status" => rollout::status(session).await,
+        "rollout undo" => rollout::undo(session),
+        "run" => run::run(session).await,
+        "scale" => scale::run(session),
+        "set image" => scale::image(session),
+        "set selector" => scale::selector(session),
+        "uncordon" => drain::cordon(session, false),
+        "version" => info::version(session),
+        "wait" => wait::run(session).await,
         other => Err(Failure::unmodelled(other)),
     }
 }

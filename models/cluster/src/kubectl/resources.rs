@@ -6,6 +6,9 @@ use super::session::Session;
 use crate::object::{Key, Kind, Object};
 use std::sync::Arc;
 
+const NOTHING: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   \
+                       '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
+
 /// A kind of object, or a view of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Resource {
@@ -191,7 +194,9 @@ impl Session<'_> {
     /// The objects that are asked for by the words, `-l` and `--all`; what is not there is told in the second part.
     pub(super) fn chosen(&self, words: &[String]) -> Done<(Vec<Arc<Object>>, Vec<Failure>)> {
         let asked = asked(words)?;
-        let selector = self.given.text("selector").map(Selector::parse).transpose()?;
+        // Of `expose` it is the new service's.
+        let selects = self.given.command != "expose";
+        let selector = self.given.text("selector").filter(|_| selects).map(Selector::parse).transpose()?;
         let by_name = asked.iter().any(|asked| asked.name.is_some());
         if by_name && selector.is_some() {
             return Err(Failure::own("name cannot be provided when a selector is specified"));
@@ -220,14 +225,16 @@ impl Session<'_> {
         Ok((found, missing))
     }
 
-    /// The one object that words name.
-    pub(super) fn one(&self, words: &[String]) -> Done<Arc<Object>> {
-        let (mut found, mut missing) = self.chosen(words)?;
-        match (found.pop(), missing.pop()) {
-            (_, Some(failure)) => Err(failure),
-            (Some(object), None) if found.is_empty() => Ok(object),
-            _ => Err(Failure::own("you may only specify a single resource")),
+    /// As [`Session::chosen`], for a command that changes objects: they must be named or selected.
+    pub(super) fn named(&self, words: &[String]) -> Done<(Vec<Arc<Object>>, Vec<Failure>)> {
+        if words.is_empty() {
+            return Err(Failure::own(NOTHING));
         }
+        let unnamed = asked(words)?.iter().any(|asked| asked.name.is_none());
+        if unnamed && !self.given.is("all") && self.given.text("selector").is_none() {
+            return Err(Failure::own("resource(s) were provided, but no name was specified"));
+        }
+        self.chosen(words)
     }
 }
 

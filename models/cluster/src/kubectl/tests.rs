@@ -225,3 +225,117 @@ fn generators_make_and_show() {
     let (status, pods) = cluster.kubectl("get pods --no-headers");
     assert_eq!((status, pods.lines().count()), (0, 2), "{pods}");
 }
+
+/// A node that is ready, and a kubelet's word that all its pods run.
+fn with_node(cluster: &Cluster) {
+    use k8s_openapi::api::core::v1::Node;
+    let node = serde_json::json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}], "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]},
+    });
+    let node: Node = serde_json::from_value(node).unwrap();
+    cluster.api.store().create(node, glassnet_sim::Nanos::ZERO).unwrap();
+}
+
+fn run_pods(cluster: &Cluster) {
+    use k8s_openapi::api::core::v1::Pod;
+    let mut store = cluster.api.store();
+    let pods: Vec<Pod> = store.list::<Pod>().cloned().collect();
+    for mut pod in pods {
+        let name = pod.spec.as_ref().unwrap().containers[0].name.clone();
+        pod.status = serde_json::from_value(serde_json::json!({
+            "phase": "Running", "podIP": "10.244.0.5", "startTime": "2024-01-01T00:00:00Z",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": name, "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}}],
+        }))
+        .unwrap();
+        store.update(pod, glassnet_sim::Nanos::ZERO).unwrap();
+    }
+}
+
+#[test]
+fn deployments_are_scaled_exposed_and_rolled_out() {
+    let cluster = Cluster::new();
+    with_node(&cluster);
+    cluster.kubectl("create deployment web --image=nginx --port=80");
+    cluster.says("scale deployment web --replicas=3", 0, "deployment.apps/web scaled\n");
+    cluster.says("scale deployment web", 1, "error: required flag(s) \"replicas\" not set\n");
+    run_pods(&cluster);
+    cluster.says("rollout status deploy/web", 0, "deployment \"web\" successfully rolled out\n");
+    cluster.says("expose deployment web --type=NodePort --name=front", 0, "service/front exposed\n");
+    cluster.says(
+        "get svc front -o jsonpath={.spec.ports[0].targetPort}{.spec.selector.app}{.spec.type}",
+        0,
+        "80webNodePort",
+    );
+    cluster.says("set image deploy/web nginx=nginx:2", 0, "deployment.apps/web image updated\n");
+    cluster.says("set image deploy/web x=nginx:2", 1, "error: unable to find container named \"x\"\n");
+    cluster.says(
+        "rollout history deploy web",
+        0,
+        "deployment.apps/web \nREVISION  CHANGE-CAUSE\n1         <none>\n2         <none>\n\n",
+    );
+    cluster.says("rollout undo deploy web", 0, "deployment.apps/web rolled back\n");
+    cluster.says("get deploy web -o jsonpath={.spec.template.spec.containers[0].image}", 0, "nginx");
+    cluster.says("rollout restart deploy web", 0, "deployment.apps/web restarted\n");
+    cluster.says("patch deploy web -p {\"spec\":{\"replicas\":1}}", 0, "deployment.apps/web patched\n");
+    cluster.says(
+        "patch deploy web -p {\"spec\":{\"replicas\":1}}",
+        0,
+        "deployment.apps/web patched (no change)\n",
+    );
+}
+
+#[test]
+fn labels_and_nodes() {
+    let cluster = Cluster::new();
+    with_node(&cluster);
+    cluster.says("label node node1 zone=a", 0, "node/node1 labeled\n");
+    cluster.says(
+        "label node node1 zone=b",
+        1,
+        "error: 'zone' already has a value (a), and --overwrite is false\n",
+    );
+    cluster.says("label node node1 zone=b --overwrite", 0, "node/node1 labeled\n");
+    cluster.says("label node node1 zone-", 0, "node/node1 unlabeled\n");
+    cluster.says("annotate ns default a=1", 0, "namespace/default annotated\n");
+    cluster.says("cordon node1", 0, "node/node1 cordoned\n");
+    cluster.says("cordon node1", 0, "node/node1 already cordoned\n");
+    cluster.says(
+        "get nodes",
+        0,
+        "NAME    STATUS                     ROLES    AGE   VERSION\nnode1   Ready,SchedulingDisabled   <none>   0s    \n",
+    );
+    cluster.says("uncordon node1", 0, "node/node1 uncordoned\n");
+    cluster.says("run web --image=nginx", 0, "pod/web created\n");
+    run_pods(&cluster);
+    cluster.says("wait --for=condition=Ready pod/web", 0, "pod/web condition met\n");
+    cluster.says(
+        "get pods",
+        0,
+        "NAME   READY   STATUS    RESTARTS   AGE\nweb    1/1     Running   0          0s\n",
+    );
+    cluster.says(
+        "drain node1",
+        1,
+        "node/node1 cordoned\nerror: unable to drain node \"node1\" due to error: cannot delete Pods that declare no controller (use \
+         --force to override): default/web, continuing command...\nThere are pending nodes to be drained:\n node1\ncannot delete Pods \
+         that declare no controller (use --force to override): default/web\n",
+    );
+    cluster.says(
+        "wait --for=delete pod/web --timeout=1s",
+        1,
+        "error: timed out waiting for the condition on pods/web\n",
+    );
+    cluster.says("delete pod web --wait=false", 0, "pod \"web\" deleted from default namespace\n");
+}
+
+#[test]
+fn what_is_not_modelled_is_refused_by_name() {
+    let cluster = Cluster::new();
+    cluster.says("diff -f a", 2, "not modelled yet: kubectl diff\n");
+    cluster.says("get pods -o go-template=x", 2, "not modelled yet: kubectl -o go-template\n");
+    cluster.says("get sts", 2, "not modelled yet: kubectl with sts\n");
+    cluster.says("get foo", 1, "error: the server doesn't have a resource type \"foo\"\n");
+    cluster.says("--context=x get pods", 1, "error: context \"x\" does not exist\n");
+}
