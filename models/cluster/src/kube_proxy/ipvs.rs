@@ -135,6 +135,7 @@ impl Proxier {
     /// What is done once, before the first sync.
     pub async fn start<R: Run>(&mut self, config: &Config, runner: &mut R) -> Result<(), SyncError> {
         run(runner, &["iptables", "--version"]).await;
+        run(runner, &["ipset", "--version"]).await;
         let always = [
             "net.ipv4.vs.conntrack=1",
             "net.ipv4.vs.expire_nodest_conn=1",
