@@ -80,8 +80,8 @@ pub struct Changes {
     pub newly_active: Vec<ServicePortName>,
     /// Endpoints of UDP ports that no longer serve.
     pub deleted_endpoints: Vec<(ServicePortName, Endpoint)>,
-    /// Something of UDP has changed.
-    pub udp: bool,
+    /// Endpoints of a UDP port have changed.
+    pub udp_endpoints: bool,
 }
 
 impl Known {
@@ -92,6 +92,11 @@ impl Known {
         self.update_services(objects, version, &mut changes);
         self.update_slices(objects, node, version, &mut changes);
         changes
+    }
+
+    /// How many endpoints all services have.
+    pub fn count_endpoints(&self) -> usize {
+        self.ports.keys().filter_map(|name| self.endpoints.get(name)).map(Vec::len).sum()
     }
 
     /// Names of all ports, those of a service in its order.
@@ -226,7 +231,7 @@ impl Known {
         if before != now {
             changes.services.insert(name.service.clone());
             if name.protocol == Protocol::Udp {
-                changes.udp_endpoints(&name, before, &now);
+                changes.add_udp_endpoints(&name, before, &now);
             }
         }
         if !now.is_empty() {
@@ -236,8 +241,8 @@ impl Known {
 }
 
 impl Changes {
-    fn udp_endpoints(&mut self, name: &ServicePortName, before: &[Endpoint], now: &[Endpoint]) {
-        self.udp = true;
+    fn add_udp_endpoints(&mut self, name: &ServicePortName, before: &[Endpoint], now: &[Endpoint]) {
+        self.udp_endpoints = true;
         let serving = |list: &[Endpoint]| {
             list.iter()
                 .filter(|endpoint| endpoint.state.is_serving)
@@ -262,7 +267,6 @@ fn remove(ports: &mut BTreeMap<ServicePortName, ServicePort>, name: &ServicePort
     let Some(port) = ports.remove(name) else { return };
     changes.services.insert(name.service.clone());
     if port.protocol == Protocol::Udp {
-        changes.udp = true;
         changes.deleted_ports.push(port);
     }
 }
@@ -277,7 +281,6 @@ fn insert(
         return;
     }
     changes.services.insert(name.service.clone());
-    changes.udp |= port.protocol == Protocol::Udp;
     let cluster_ip = port.cluster_ip;
     if let Some(before) = ports.insert(name, port)
         && before.protocol == Protocol::Udp

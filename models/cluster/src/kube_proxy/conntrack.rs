@@ -1,6 +1,6 @@
 //! UDP has no end of a connection, so a connection tracked to an endpoint that is gone would take a client's packets for ever: such
-//! entries are deleted. 1.20 and 1.30 run `conntrack -D` for what they know to have changed. 1.36 reads the table and deletes what does
-//! not fit, by netlink; here `conntrack -L` and `conntrack -D` do it.
+//! entries are deleted. 1.20 and 1.30 run `conntrack -D` for what they know to have changed. 1.36, when
+//! endpoints of UDP have changed, reads the table and deletes what does not fit, by netlink; here `conntrack -L` and `conntrack -D` do it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -13,14 +13,11 @@ use crate::command::Run;
 
 /// Deletes stale entries after a sync.
 pub async fn clean<R: Run>(known: &Known, changes: &Changes, version: Version, runner: &mut R) {
-    if !changes.udp {
-        return;
-    }
-    if version >= Version::V1_36 {
-        reconcile(known, runner).await;
-    } else {
+    if version < Version::V1_36 {
         clean_services(known, changes, version, runner).await;
         clean_endpoints(known, changes, version, runner).await;
+    } else if changes.udp_endpoints {
+        reconcile(known, runner).await;
     }
 }
 

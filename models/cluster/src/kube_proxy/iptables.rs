@@ -101,10 +101,6 @@ impl Proxier {
     /// What is done once, before the first sync.
     pub async fn start<R: Run>(&mut self, config: &Config, runner: &mut R) -> Result<(), SyncError> {
         run(runner, &["iptables", "--version"]).await;
-        if config.version >= Version::V1_36 {
-            self.counts_invalid = has_counter(runner, INVALID_COUNTER).await;
-            self.counts_localhost = has_counter(runner, LOCALHOST_COUNTER).await;
-        }
         if config.conntrack.tcp_be_liberal {
             must(runner, &["sysctl", "-w", "net.netfilter.nf_conntrack_tcp_be_liberal=1"]).await?;
         }
@@ -136,9 +132,12 @@ impl Proxier {
                 self.iptables.ensure_chain(runner, jump.table, jump.to).await?;
                 self.iptables.ensure_jump(runner, jump).await?;
             }
+            if around.config.version >= Version::V1_36 {
+                self.counts_invalid = has_counter(runner, INVALID_COUNTER).await;
+                self.counts_localhost = has_counter(runner, LOCALHOST_COUNTER).await;
+            }
         }
-        let endpoints: usize = known.endpoints.values().map(Vec::len).sum();
-        let is_large = endpoints > LARGE_CLUSTER;
+        let is_large = known.count_endpoints() > LARGE_CLUSTER;
         let cleans = !is_large
             || self
                 .last_cleanup
@@ -231,7 +230,7 @@ impl std::fmt::Display for Counter {
 /// Chains of services and endpoints that no service needs: a chain can be deleted when it is empty, and is emptied by its declaration.
 fn delete_unused(nat: &mut Table, saved: &str, active: &HashSet<String>) {
     let is_ours = |chain: &str| {
-        ["KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-FW-", "KUBE-EXT-", "KUBE-XLB-"]
+        ["KUBE-SVC-", "KUBE-SVL-", "KUBE-SEP-", "KUBE-FW-", "KUBE-EXT-"]
             .iter()
             .any(|prefix| chain.starts_with(prefix))
     };

@@ -80,12 +80,11 @@ impl Proxier {
         self.iptables.ensure_chain(runner, "nat", "KUBE-MARK-DROP").await?;
         let filter = self.iptables.save(runner, "filter").await.unwrap_or_default();
         let nat = self.iptables.save(runner, "nat").await.unwrap_or_default();
-        let endpoints: usize = known.endpoints.values().map(Vec::len).sum();
         let mut writer = Writer {
             around,
             has_node_ports: self.node_ports == NodePortAddresses::All
                 || !self.node_ports.of_node(around.addresses, None).is_empty(),
-            is_large: endpoints > LARGE_CLUSTER,
+            is_large: known.count_endpoints() > LARGE_CLUSTER,
             saved: chains(&nat).collect(),
             filter: Table::default(),
             nat: Table::default(),

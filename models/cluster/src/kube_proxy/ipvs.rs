@@ -1,6 +1,8 @@
 //! The IPVS mode of 1.30 and 1.36: a virtual server of IPVS for each address and port, the addresses on the device `kube-ipvs0` so that
 //! packets to them are delivered to this node (and there to IPVS), and rules of a fixed number that match sets.
 //!
+//! No recording of 1.30 was at hand: it does what 1.36 does.
+//!
 //! The real one speaks netlink with IPVS and reads what is there before each change; here it is what this one has written.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +135,7 @@ impl Proxier {
     /// What is done once, before the first sync.
     pub async fn start<R: Run>(&mut self, config: &Config, runner: &mut R) -> Result<(), SyncError> {
         run(runner, &["iptables", "--version"]).await;
+        run(runner, &["ipset", "--version"]).await;
         let always = [
             "net.ipv4.vs.conntrack=1",
             "net.ipv4.vs.expire_nodest_conn=1",

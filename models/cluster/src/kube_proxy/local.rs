@@ -64,20 +64,19 @@ impl NodePortAddresses {
         let networks: Vec<_> = texts.iter().filter_map(|text| Cidr::parse(text)).collect();
         if texts.iter().any(|text| text == "primary") {
             Self::Primary
-        } else if texts.is_empty() || networks.iter().any(|network| network.is_everything()) {
+        } else if networks.is_empty() || networks.iter().any(|network| network.is_everything()) {
             Self::All
         } else {
             Self::In(networks)
         }
     }
 
-    /// Whether 127.0.0.1 may be one of them.
+    /// Whether addresses of 127.0.0.0/8 may be among them.
     pub fn has_loopback(&self) -> bool {
         match self {
             Self::All => true,
             Self::Primary => false,
-            // What counts is the network, not the address: 127.0.0.0/8 has it, and so has each part of it.
-            Self::In(networks) => networks.iter().any(|network| network.contains(Ipv4Addr::LOCALHOST)),
+            Self::In(networks) => networks.iter().any(|network| network.has_loopback()),
         }
     }
 

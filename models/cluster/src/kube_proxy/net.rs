@@ -24,6 +24,11 @@ impl Cidr {
         address.to_bits() & mask(self.length) == self.address.to_bits()
     }
 
+    /// Whether it is in 127.0.0.0/8, or that is in it.
+    pub fn has_loopback(self) -> bool {
+        self.address.is_loopback() || self.contains(Ipv4Addr::new(127, 0, 0, 0))
+    }
+
     /// Whether it is `0.0.0.0/0`.
     pub fn is_everything(self) -> bool {
         self.length == 0

@@ -205,6 +205,30 @@ fn rules_are_written_again_when_the_node_changes() {
 }
 
 #[test]
+fn node_ports_are_taken_where_the_configuration_says() {
+    let (cluster, _) = manifest(&folder().join("nodeport"));
+    let jumps = |networks: &str| {
+        let mut machine = Machine::new();
+        let settings = format!("nodePortAddresses=[{networks}]");
+        let mut proxier = Proxier::new(config("1.36", "iptables", Some(&settings))).unwrap();
+        sync(&mut proxier, &cluster, &mut machine).unwrap();
+        let chains = &machine.tables["nat"];
+        let jumps = chains["KUBE-SERVICES"].iter().filter(|rule| rule.contains(&"KUBE-NODEPORTS".to_owned()));
+        let to: Vec<_> = jumps.map(|rule| rule[4..rule.len() - 2].join(" ")).collect();
+        (to, machine.sysctls.contains_key("net.ipv4.conf.all.route_localnet"))
+    };
+    let addresses = |list: &[&str], at_localhost: bool| {
+        (list.iter().map(|&to| to.to_owned()).collect::<Vec<_>>(), at_localhost)
+    };
+    assert_eq!(jumps(""), addresses(&["-m addrtype --dst-type LOCAL"], true));
+    assert_eq!(jumps("192.168.0.0/24, 0.0.0.0/0"), addresses(&["-m addrtype --dst-type LOCAL"], true));
+    assert_eq!(jumps("'fd00::/64'"), addresses(&["-m addrtype --dst-type LOCAL"], true));
+    assert_eq!(jumps("primary"), addresses(&["-d 192.168.0.1"], false));
+    assert_eq!(jumps("127.0.0.0/8, 192.168.0.0/16"), addresses(&["-d 127.0.0.1", "-d 192.168.0.1"], true));
+    assert_eq!(jumps("172.16.0.0/12"), addresses(&[], false));
+}
+
+#[test]
 fn what_the_kernel_does_not_count_has_no_counter() {
     let (cluster, _) = manifest(&folder().join("nodeport"));
     let (mut with, mut without) = (Machine::new(), Machine::new());

@@ -198,6 +198,7 @@ impl Machine {
                 self.sets.entry((*name).to_owned()).or_insert_with(|| (rest.join(" "), BTreeSet::new()));
                 Ok(String::new())
             }
+            ["--version"] => Ok("ipset v7.17, protocol version: 7\n".to_owned()),
             ["list", name] => {
                 let (kind, entries) = self.sets.get(*name).ok_or(1)?;
                 let entries: String = entries.iter().map(|entry| format!("{entry}\n")).collect();

@@ -71,8 +71,14 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// A node's shell may poll it on any thread.
+fn sendable<F: Future + Send>(future: F) -> F {
+    future
+}
+
 fn sync(proxier: &mut Proxier, cluster: &Cluster, machine: &mut Machine) -> Result<(), SyncError> {
-    now(proxier.sync(&cluster.objects(), Duration::from_secs(10), machine))
+    let objects = cluster.objects();
+    now(sendable(proxier.sync(&objects, Duration::from_secs(10), machine)))
 }
 
 fn restores(calls: &[Call]) -> Vec<&Call> {

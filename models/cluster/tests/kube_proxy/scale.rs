@@ -6,8 +6,9 @@ use glassnet_cluster::command::{Answer, Command, Run};
 use glassnet_cluster::kube_proxy::Proxier;
 use serde_json::{Value, json};
 
-use crate::now;
+use crate::machine::Machine;
 use crate::recording::{Cluster, config};
+use crate::{now, sync};
 
 /// Runs nothing, and measures what `iptables-restore` would have got.
 #[derive(Default)]
@@ -72,6 +73,23 @@ fn cluster(count: usize) -> Cluster {
         cluster.apply(&slice(index, 2));
     }
     cluster
+}
+
+/// One endpoint less is a handful of commands in the IPVS mode, however many services there are.
+#[test]
+fn a_change_of_ipvs_does_not_depend_on_the_number_of_services() {
+    let [few, many] = [100, 2000].map(|count| {
+        let mut cluster = cluster(count);
+        let mut machine = Machine::new();
+        let mut proxier = Proxier::new(config("1.36", "ipvs", None)).unwrap();
+        sync(&mut proxier, &cluster, &mut machine).unwrap();
+        assert_eq!(machine.virtual_servers.len(), count);
+        machine.calls.clear();
+        cluster.apply(&slice(0, 1));
+        sync(&mut proxier, &cluster, &mut machine).unwrap();
+        machine.calls.len()
+    });
+    assert_eq!(few, many);
 }
 
 /// Lines and bytes of the first sync, and of the sync after one endpoint went, as the real kube-proxies wrote them. A service has
