@@ -30,12 +30,8 @@ const _: () = assert!(size_of::<Door>() == 8, "a door is returned in one registe
 
 functions! {
     functions {
-        "drivers/net/veth.c" {
-            VethXmit(skb: SkbId) = veth_xmit, Netdev, "into the veth cable, out of its other end";
-        }
-        "drivers/net/dummy.c" {
-            DummyXmit(skb: SkbId) = dummy_xmit, Netdev, "a dummy counts the frame as sent and frees it";
-        }
+        "drivers/net/veth.c" { VethXmit(skb: SkbId) = veth_xmit, Netdev, "into the veth cable, out of its other end"; }
+        "drivers/net/dummy.c" { DummyXmit(skb: SkbId) = dummy_xmit, Netdev, "a dummy counts the frame as sent and frees it"; }
         "drivers/net/ifb.c" {
             IfbXmit(skb: SkbId) = ifb_xmit, Netdev, "waits for the tasklet, which gives it back";
             IfbRiTasklet = ifb_ri_tasklet, Netdev, "packets go back to the device that they are from";
@@ -51,11 +47,9 @@ functions! {
             IpvlanHandleFrame(skb: SkbId) = ipvlan_handle_frame, Netdev, "which ipvlan device has this IP address?";
             IpvlanGetL3Hdr = ipvlan_get_L3_hdr, Netdev, "where is the IP address in the packet?";
             IpvlanAddrLookup = ipvlan_addr_lookup, Netdev, "looks for a device with the IP address";
-            IpvlanRcvFrame = ipvlan_rcv_frame, Netdev, "an ipvlan device receives it",
-                inlined: "ipvlan_rcv_frame.isra.0";
+            IpvlanRcvFrame = ipvlan_rcv_frame, Netdev, "an ipvlan device receives it", inlined: "ipvlan_rcv_frame.isra.0";
             IpvlanQueueXmit = ipvlan_queue_xmit, Netdev, "as a frame (l2), or routed by the namespace below (l3)?";
-            IpvlanProcessV4Outbound = ipvlan_process_v4_outbound, Netdev,
-                "the namespace of the device below routes and sends it";
+            IpvlanProcessV4Outbound = ipvlan_process_v4_outbound, Netdev, "the namespace of the device below routes and sends it";
             IpvlanMulticastEnqueue = ipvlan_multicast_enqueue, Netdev, "a frame to a group waits for a worker";
             IpvlanProcessMulticast = ipvlan_process_multicast, Netdev, "a copy for each device that listens to the group";
         }
@@ -108,9 +102,7 @@ functions! {
             VxlanFdbMiss = vxlan_fdb_miss, Netdev, "asks programs where the station is";
             VxlanSnoop = vxlan_snoop, Netdev, "learns at which other end the station is";
         }
-        "drivers/net/loopback.c" {
-            LoopbackXmit(skb: SkbId) = loopback_xmit, Netdev, "lo: what goes out comes straight in";
-        }
+        "drivers/net/loopback.c" { LoopbackXmit(skb: SkbId) = loopback_xmit, Netdev, "lo: what goes out comes straight in"; }
         "drivers/net/ethernet/intel/e1000e/netdev.c" {
             E1000XmitFrame(skb: SkbId) = e1000_xmit_frame, Netdev, "the network card puts the frame on the wire";
             E1000IntrMsixRx = e1000_intr_msix_rx, Interrupt, "the network card interrupts: a frame is there";
@@ -128,8 +120,7 @@ functions! {
             IgbPoll = igb_poll, Netdev, "the driver collects frames from one ring of its card";
             IgbCleanTxIrq = igb_clean_tx_irq, Netdev, "takes sent frames back from the transmit ring",
                 inlined: "static, in igb_poll";
-            IgbCleanRxIrq = igb_clean_rx_irq, Netdev, "goes through the receive ring",
-                inlined: "static, in igb_poll";
+            IgbCleanRxIrq = igb_clean_rx_irq, Netdev, "goes through the receive ring", inlined: "static, in igb_poll";
             IgbAllocRxBuffers = igb_alloc_rx_buffers, Memory, "gives empty buffers back to the card";
         }
         "drivers/net/ethernet/8390/8390.c" {
@@ -147,8 +138,7 @@ functions! {
             Ne2kPciBlockOutput = ne2k_pci_block_output, Netdev, "the CPU copies the frame to the card";
         }
         "net/core/neighbour.c" {
-            NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Netdev,
-                "the next hop's MAC address is not certain: ask first";
+            NeighResolveOutput(skb: SkbId) = neigh_resolve_output, Netdev, "the next hop's MAC address is not certain: ask first";
             NeighConnectedOutput(skb: SkbId) = neigh_connected_output, Netdev,
                 "the next hop is known: its link header, if any, is written";
             NeighEventSend = __neigh_event_send, Netdev, "waits while ARP asks, or uses the entry on probation";
@@ -162,8 +152,7 @@ functions! {
             PktgenFinalizeSkb = pktgen_finalize_skb, Skb, "writes number and time into the packet";
         }
         "net/core/dev.c" {
-            DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Netdev,
-                "queues the frame for its device; virtual devices have no queue";
+            DevQueueXmit(skb: SkbId) = __dev_queue_xmit, Netdev, "queues the frame for its device; virtual devices have no queue";
             NetdevPickTx = netdev_pick_tx, Netdev, "which of the device's transmit queues?";
             DevQdiscEnqueue = dev_qdisc_enqueue, Netdev, "the frame goes to the device's queueing discipline";
             NetifSchedule = __netif_schedule, Schedule, "a softirq will send what waits",
@@ -178,8 +167,7 @@ functions! {
             DevQueueXmitNit = dev_queue_xmit_nit, Netdev, "shows the frame that leaves to tcpdump";
             DevLoopbackXmit(skb: SkbId) = dev_loopback_xmit, Netdev, "a copy comes back to this host";
             DevForward = dev_forward_skb, Netdev, "what one device sends another one receives";
-            DevForwardSkb(skb: SkbId) = __dev_forward_skb, Netdev,
-                "the frame changes sides, perhaps into another namespace";
+            DevForwardSkb(skb: SkbId) = __dev_forward_skb, Netdev, "the frame changes sides, perhaps into another namespace";
             NetifRx(skb: SkbId) = netif_rx, Netdev, "a frame came in by a card without NAPI";
             NetifRxInner(skb: SkbId) = __netif_rx, Netdev, "a frame came in by a virtual device";
             NetifRxInternal(skb: SkbId) = netif_rx_internal, Netdev, "chooses the CPU that will handle it";
@@ -199,8 +187,7 @@ functions! {
             NetifReceiveSkb(skb: SkbId) = netif_receive_skb, Netdev, "the frame enters the network stack";
             NetifReceiveSkbInner(skb: SkbId) = __netif_receive_skb, Netdev, "enters the network stack";
             NetifReceiveSkbOneCore(skb: SkbId) = __netif_receive_skb_one_core, Netdev, "enters alone, not in a list";
-            NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Netdev,
-                "tcpdump first, then a bridge, then the protocol";
+            NetifReceiveSkbCore(skb: SkbId) = __netif_receive_skb_core, Netdev, "tcpdump first, then a bridge, then the protocol";
         }
         "net/sched/sch_generic.c" {
             SchDirectXmit = sch_direct_xmit, Netdev, "hands frames to the driver; what it refuses waits";
@@ -238,45 +225,22 @@ functions! {
             FqEnqueue = fq_enqueue, Netdev, "waits in the queue of its flow, for its time";
             FqDequeue = fq_dequeue, Netdev, "flows take turns, each at its rate";
         }
-        "net/sched/cls_api.c" {
-            TcfClassify = tcf_classify, Netdev, "asks filters, those of the lowest priority first";
-        }
-        "net/sched/cls_flower.c" {
-            FlClassify = fl_classify, Netdev, "do addresses, ports and the like fit a flower filter?";
-        }
-        "net/sched/cls_fw.c" {
-            FwClassify = fw_classify, Netdev, "is its mark the handle of a filter?";
-        }
-        "net/sched/cls_matchall.c" {
-            MallClassify = mall_classify, Netdev, "a filter that takes every packet";
-        }
-        "net/sched/cls_u32.c" {
-            U32Classify = u32_classify, Netdev, "do words of its headers fit a filter?";
-        }
-        "net/sched/act_api.c" {
-            TcfActionExec = tcf_action_exec, Netdev, "does what the filter says, one action after the other";
-        }
-        "net/sched/act_gact.c" {
-            TcfGactAct = tcf_gact_act, Netdev, "passed, dropped, or on with the next action or filter";
-        }
-        "net/sched/act_mirred.c" {
-            TcfMirredAct = tcf_mirred_act, Netdev, "the packet, or a copy, goes by another device";
-        }
-        "net/sched/act_police.c" {
-            TcfPoliceAct = tcf_police_act, Netdev, "are there tokens for the packet?";
-        }
-        "net/sched/act_skbedit.c" {
-            TcfSkbeditAct = tcf_skbedit_act, Netdev, "changes what the kernel notes beside the packet";
-        }
+        "net/sched/cls_api.c" { TcfClassify = tcf_classify, Netdev, "asks filters, those of the lowest priority first"; }
+        "net/sched/cls_flower.c" { FlClassify = fl_classify, Netdev, "do addresses, ports and the like fit a flower filter?"; }
+        "net/sched/cls_fw.c" { FwClassify = fw_classify, Netdev, "is its mark the handle of a filter?"; }
+        "net/sched/cls_matchall.c" { MallClassify = mall_classify, Netdev, "a filter that takes every packet"; }
+        "net/sched/cls_u32.c" { U32Classify = u32_classify, Netdev, "do words of its headers fit a filter?"; }
+        "net/sched/act_api.c" { TcfActionExec = tcf_action_exec, Netdev, "does what the filter says, one action after the other"; }
+        "net/sched/act_gact.c" { TcfGactAct = tcf_gact_act, Netdev, "passed, dropped, or on with the next action or filter"; }
+        "net/sched/act_mirred.c" { TcfMirredAct = tcf_mirred_act, Netdev, "the packet, or a copy, goes by another device"; }
+        "net/sched/act_police.c" { TcfPoliceAct = tcf_police_act, Netdev, "are there tokens for the packet?"; }
+        "net/sched/act_skbedit.c" { TcfSkbeditAct = tcf_skbedit_act, Netdev, "changes what the kernel notes beside the packet"; }
         "net/sched/act_tunnel_key.c" {
             TunnelKeyAct = tunnel_key_act, Netdev, "tells a tunnel's device what to write into outer headers";
         }
-        "net/sched/act_vlan.c" {
-            TcfVlanAct = tcf_vlan_act, Netdev, "puts a VLAN tag in, takes it out, or changes it";
-        }
+        "net/sched/act_vlan.c" { TcfVlanAct = tcf_vlan_act, Netdev, "puts a VLAN tag in, takes it out, or changes it"; }
         "net/sched/sch_api.c" {
-            QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Schedule,
-                "nothing may be sent yet: sets a timer";
+            QdiscWatchdogScheduleRangeNs = qdisc_watchdog_schedule_range_ns, Schedule, "nothing may be sent yet: sets a timer";
             QdiscWatchdog = qdisc_watchdog, Schedule, "the time that a queueing discipline waited for";
         }
         "net/core/gro.c" {
@@ -292,8 +256,7 @@ functions! {
             EthGroComplete = eth_gro_complete, Netdev, "then what the frame inside carries";
         }
         "net/core/gro_cells.c" {
-            GroCellsReceive(skb: SkbId) = gro_cells_receive, Netdev,
-                "what came out of a tunnel waits for a poll of its own";
+            GroCellsReceive(skb: SkbId) = gro_cells_receive, Netdev, "what came out of a tunnel waits for a poll of its own";
             GroCellPoll = gro_cell_poll, Netdev, "takes what came out of a tunnel";
         }
         "net/core/skbuff.c" {
@@ -306,9 +269,7 @@ functions! {
             KfreeSkbList = kfree_skb_list_reason, Skb, "the fragments of a packet are freed with it";
             SkbQueuePurge = skb_queue_purge, Skb, "its socket is closed, so nobody reads it";
         }
-        "net/core/stream.c" {
-            SkStreamKillQueues = sk_stream_kill_queues, Skb, "its connection is over, so nobody reads it";
-        }
+        "net/core/stream.c" { SkStreamKillQueues = sk_stream_kill_queues, Skb, "its connection is over, so nobody reads it"; }
         "net/packet/af_packet.c" {
             PacketSendmsg = packet_sendmsg, Netdev, "a program sends a frame that it wrote itself";
             TpacketRcv = tpacket_rcv, Netdev, "tcpdump gets a copy";
@@ -317,12 +278,9 @@ functions! {
         "net/8021q/vlan_dev.c" {
             VlanDevHardStartXmit(skb: SkbId) = vlan_dev_hard_start_xmit, Netdev, "a VLAN device: the frame gets its tag";
         }
-        "net/8021q/vlan_core.c" {
-            VlanDoReceive = vlan_do_receive, Netdev, "a tagged frame: is there a device for its VLAN?";
-        }
+        "net/8021q/vlan_core.c" { VlanDoReceive = vlan_do_receive, Netdev, "a tagged frame: is there a device for its VLAN?"; }
         "net/openvswitch/vport-netdev.c" {
-            NetdevFrameHook(skb: SkbId) = netdev_frame_hook, Netdev,
-                "the device is a port of Open vSwitch, which takes the frame";
+            NetdevFrameHook(skb: SkbId) = netdev_frame_hook, Netdev, "the device is a port of Open vSwitch, which takes the frame";
         }
         "net/openvswitch/vport-internal_dev.c" {
             InternalDevXmit(skb: SkbId) = internal_dev_xmit, Netdev, "this host sends into its own Open vSwitch";
@@ -350,15 +308,11 @@ functions! {
             DoExecuteActions = do_execute_actions, Netdev, "one action after the other";
             DoOutput = do_output, Netdev, "out by a port, if that works";
         }
-        "net/bridge/br_device.c" {
-            BrDevXmit(skb: SkbId) = br_dev_xmit, Netdev, "this host sends into its own bridge";
-        }
+        "net/bridge/br_device.c" { BrDevXmit(skb: SkbId) = br_dev_xmit, Netdev, "this host sends into its own bridge"; }
         "net/bridge/br_input.c" {
             BrHandleFrame(skb: SkbId) = br_handle_frame, Netdev, "the device is a port of a bridge, which takes the frame";
-            BrHandleFrameFinish(skb: SkbId) = br_handle_frame_finish, Netdev,
-                "where to: one port, all ports, or this host?";
-            BrPassFrameUp(skb: SkbId) = br_pass_frame_up, Netdev,
-                "up to this host: the frame comes in by the bridge device";
+            BrHandleFrameFinish(skb: SkbId) = br_handle_frame_finish, Netdev, "where to: one port, all ports, or this host?";
+            BrPassFrameUp(skb: SkbId) = br_pass_frame_up, Netdev, "up to this host: the frame comes in by the bridge device";
         }
         "net/bridge/br_fdb.c" {
             BrFdbUpdate = br_fdb_update, Netdev, "the bridge learns behind which port the sender is";
@@ -370,8 +324,7 @@ functions! {
         "net/bridge/br_forward.c" {
             BrForward(skb: SkbId) = br_forward, Netdev, "to one port: the bridge knows the receiver";
             BrFlood(skb: SkbId, local_rcv: bool) = br_flood, Netdev, "to all other ports: a copy each";
-            BrForwardInner(skb: SkbId) = __br_forward, Netdev,
-                "towards the port; the firewall's bridge FORWARD hook is here";
+            BrForwardInner(skb: SkbId) = __br_forward, Netdev, "towards the port; the firewall's bridge FORWARD hook is here";
             BrForwardFinish(skb: SkbId) = br_forward_finish, Netdev, "past FORWARD; the bridge POSTROUTING hook is here";
             BrDevQueuePushXmit(skb: SkbId) = br_dev_queue_push_xmit, Netdev, "the frame leaves by the port";
         }
@@ -379,8 +332,7 @@ functions! {
             BrNfPreRoutingFinish(skb: SkbId) = br_nf_pre_routing_finish, Netfilter,
                 "past PREROUTING of IPv4: back into the bridge";
             BrNfForwardFinish(skb: SkbId) = br_nf_forward_finish, Netfilter, "past FORWARD of IPv4: back into the bridge";
-            BrNfDevQueueXmit(skb: SkbId) = br_nf_dev_queue_xmit, Netfilter,
-                "past POSTROUTING of IPv4: back into the bridge";
+            BrNfDevQueueXmit(skb: SkbId) = br_nf_dev_queue_xmit, Netfilter, "past POSTROUTING of IPv4: back into the bridge";
             BrNfPreRouting = br_nf_pre_routing, Netfilter, "a bridged packet is shown to the IPv4 hook PREROUTING";
             BrNfPreRoutingFinishBridge(skb: SkbId) = br_nf_pre_routing_finish_bridge, Netfilter,
                 "its destination changed: the frame gets its MAC address";
@@ -418,18 +370,14 @@ functions! {
             IpgreXmit(skb: SkbId) = ipgre_xmit, Netdev, "a GRE tunnel gets a packet to send";
             GreTapXmit(skb: SkbId) = gre_tap_xmit, Netdev, "a GRE tunnel of frames gets one to send";
         }
-        "net/ipv4/gre_demux.c" {
-            GreRcv(skb: SkbId) = gre_rcv, Protocol, "GRE: which tunnel did it come through?";
-        }
+        "net/ipv4/gre_demux.c" { GreRcv(skb: SkbId) = gre_rcv, Protocol, "GRE: which tunnel did it come through?"; }
         "net/ipv4/ip_tunnel.c" {
             IpTunnelLookup = ip_tunnel_lookup, Protocol, "looks for the tunnel between these hosts";
             IpMdTunnelXmit = ip_md_tunnel_xmit, Protocol, "sends a packet through a tunnel to where it says";
             IpTunnelXmit = ip_tunnel_xmit, Protocol, "where is the other end, and does it fit?";
             IpTunnelRcv = ip_tunnel_rcv, Protocol, "the tunnel's device receives what was inside";
         }
-        "net/ipv4/tunnel4.c" {
-            Tunnel4Rcv(skb: SkbId) = tunnel4_rcv, Protocol, "an IP packet in an IP packet came in";
-        }
+        "net/ipv4/tunnel4.c" { Tunnel4Rcv(skb: SkbId) = tunnel4_rcv, Protocol, "an IP packet in an IP packet came in"; }
         "net/ipv4/ip_tunnel_core.c" {
             IptunnelPullHeader = __iptunnel_pull_header, Protocol, "takes the outer headers off";
             SkbTunnelCheckPmtu = skb_tunnel_check_pmtu, Protocol, "does it fit with the outer headers?";
@@ -445,9 +393,7 @@ functions! {
             GueGroReceive = gue_gro_receive, Protocol, "is it of the same header of GUE? looks at what is inside";
             GueGroComplete = gue_gro_complete, Protocol, "then the headers of what is behind that of GUE";
         }
-        "net/ipv4/udp_tunnel_core.c" {
-            UdpTunnelXmitSkb = udp_tunnel_xmit_skb, Protocol, "writes the outer UDP header";
-        }
+        "net/ipv4/udp_tunnel_core.c" { UdpTunnelXmitSkb = udp_tunnel_xmit_skb, Protocol, "writes the outer UDP header"; }
         "net/ipv4/udp.c" {
             UdpSendmsg = udp_sendmsg, Protocol, "a program sends a UDP datagram";
             SkbConsumeUdp = skb_consume_udp, Skb, "a program has read the datagram: its memory is free";
@@ -456,24 +402,19 @@ functions! {
         }
         "net/ipv4/route.c" {
             IpRouteOutputFlow = ip_route_output_flow, Protocol, "which way out? asks the routing tables";
-            IpRouteOutputKeyHashRcu = ip_route_output_key_hash_rcu, Protocol,
-                "chooses source address and device of a way out";
-            IpRouteInputNoref = ip_route_input_noref, Protocol,
-                "for this host, or to be forwarded? asks the routing tables";
+            IpRouteOutputKeyHashRcu = ip_route_output_key_hash_rcu, Protocol, "chooses source address and device of a way out";
+            IpRouteInputNoref = ip_route_input_noref, Protocol, "for this host, or to be forwarded? asks the routing tables";
             IpRouteInputSlow = ip_route_input_slow, Protocol, "finds the route of a packet that came in";
             IpError(skb: SkbId) = ip_error, Protocol, "answers for a packet that has no route";
         }
         "net/ipv4/fib_trie.c" {
             FibTableLookup = fib_table_lookup, Protocol, "looks for the longest matching prefix in a routing table";
         }
-        "net/ipv4/fib_frontend.c" {
-            FibValidateSource = fib_validate_source, Protocol, "may this sender come in by this device?";
-        }
+        "net/ipv4/fib_frontend.c" { FibValidateSource = fib_validate_source, Protocol, "may this sender come in by this device?"; }
         "net/ipv4/ip_output.c" {
             IpSendSkb(skb: SkbId) = ip_send_skb, Protocol, "sends a datagram whose IP header is written";
             IpPushPendingFrames(skb: SkbId) = ip_push_pending_frames, Protocol, "writes the IP header and sends";
-            IpLocalOut(skb: SkbId) = __ip_local_out, Protocol,
-                "sets length and checksum; the firewall's OUTPUT hook is here";
+            IpLocalOut(skb: SkbId) = __ip_local_out, Protocol, "sets length and checksum; the firewall's OUTPUT hook is here";
             IpOutput(skb: SkbId) = ip_output, Protocol, "on its way out; the firewall's POSTROUTING hook is here";
             IpMcOutput(skb: SkbId) = ip_mc_output, Protocol, "on its way out to a group or to all, and perhaps to itself";
             IpFinishOutput(skb: SkbId) = ip_finish_output, Protocol, "past the firewall";
@@ -492,11 +433,9 @@ functions! {
             IpListRcv = ip_list_rcv, Protocol, "IP packets that came in together";
             IpSublistRcv = ip_sublist_rcv, Protocol, "PREROUTING for each, then the route of each";
             IpSublistRcvFinish = ip_sublist_rcv_finish, Protocol, "those with one route go on together";
-            IpLocalDeliver(skb: SkbId) = ip_local_deliver, Protocol,
-                "it is for this host; the firewall's INPUT hook is here";
+            IpLocalDeliver(skb: SkbId) = ip_local_deliver, Protocol, "it is for this host; the firewall's INPUT hook is here";
             IpLocalDeliverFinish(skb: SkbId) = ip_local_deliver_finish, Protocol, "past INPUT";
-            IpProtocolDeliverRcu(skb: SkbId) = ip_protocol_deliver_rcu, Protocol,
-                "hands it to raw sockets and to its protocol";
+            IpProtocolDeliverRcu(skb: SkbId) = ip_protocol_deliver_rcu, Protocol, "hands it to raw sockets and to its protocol";
         }
         "net/ipv4/af_inet.c" {
             InetGroReceive = inet_gro_receive, Protocol, "which held packets have these addresses?";
@@ -520,9 +459,7 @@ functions! {
             Udp4GroComplete = udp4_gro_complete, Protocol, "the datagram of a merged packet gets its length";
             UdpGroComplete = udp_gro_complete, Protocol, "then the headers of what its tunnel carries";
         }
-        "net/ipv4/ip_fragment.c" {
-            IpDefrag(skb: SkbId) = ip_defrag, Protocol, "a fragment: waits for the rest";
-        }
+        "net/ipv4/ip_fragment.c" { IpDefrag(skb: SkbId) = ip_defrag, Protocol, "a fragment: waits for the rest"; }
         "net/ipv4/ip_forward.c" {
             IpForward(skb: SkbId) = ip_forward, Protocol, "it is for somebody else: one hop less to live; FORWARD hook";
             IpForwardFinish(skb: SkbId) = ip_forward_finish, Protocol, "past FORWARD";
@@ -562,12 +499,9 @@ functions! {
             TcpCheckReq = tcp_check_req, Protocol, "the third segment of a handshake";
             TcpTimewaitStateProcess = tcp_timewait_state_process, Protocol, "a late segment for a connection that is over";
         }
-        "net/ipv4/igmp.c" {
-            IgmpRcv(skb: SkbId) = igmp_rcv, Protocol, "a message about multicast groups came in";
-        }
+        "net/ipv4/igmp.c" { IgmpRcv(skb: SkbId) = igmp_rcv, Protocol, "a message about multicast groups came in"; }
         "net/netfilter/core.c" {
-            NfHookSlow(skb: SkbId, site: Site, from: u16) = nf_hook_slow, Netfilter,
-                "asks all who look at packets at this hook";
+            NfHookSlow(skb: SkbId, site: Site, from: u16) = nf_hook_slow, Netfilter, "asks all who look at packets at this hook";
         }
         "net/netfilter/nf_conntrack_proto.c" {
             Ipv4ConntrackDefrag = ipv4_conntrack_defrag, Netfilter, "connection tracking wants whole packets";
@@ -603,8 +537,7 @@ functions! {
             NfConntrackGrePacket = nf_conntrack_gre_packet, Netfilter, "follows a GRE flow";
         }
         "net/netfilter/nf_conntrack_proto_generic.c" {
-            GenericPacket = generic_packet, Netfilter, "another protocol: sets the timeout",
-                inlined: "static, in nf_conntrack_in";
+            GenericPacket = generic_packet, Netfilter, "another protocol: sets the timeout", inlined: "static, in nf_conntrack_in";
         }
         "net/netfilter/nft_chain_filter.c" {
             NftDoChainIpv4 = nft_do_chain_ipv4, Netfilter, "a chain of nf_tables hangs on this hook";
@@ -615,25 +548,20 @@ functions! {
         "net/netfilter/nft_chain_nat.c" {
             NftNatDoChain = nft_nat_do_chain, Netfilter, "a first packet: asks the chain of table nat";
         }
-        "net/netfilter/nf_tables_core.c" {
-            NftDoChain = nft_do_chain, Netfilter, "tries the rules of a table";
-        }
+        "net/netfilter/nf_tables_core.c" { NftDoChain = nft_do_chain, Netfilter, "tries the rules of a table"; }
         "net/netfilter/nf_nat_proto.c" {
             NfNatIpv4PreRouting = nf_nat_ipv4_pre_routing, Netfilter, "NAT: may the destination change?";
             NfNatIpv4LocalIn = nf_nat_ipv4_local_in, Netfilter, "NAT: may the source of a packet for this host change?";
             NfNatIpv4LocalFn = nf_nat_ipv4_local_fn, Netfilter, "NAT: may the destination of this host's packet change?";
             NfNatIpv4Out = nf_nat_ipv4_out, Netfilter, "NAT: may the source change?";
             NfNatManipPkt = nf_nat_manip_pkt, Netfilter, "rewrites address and port in the packet";
-            NfNatIcmpReplyTranslation = nf_nat_icmp_reply_translation, Netfilter,
-                "rewrites the packet that an ICMP error quotes";
+            NfNatIcmpReplyTranslation = nf_nat_icmp_reply_translation, Netfilter, "rewrites the packet that an ICMP error quotes";
         }
         "net/netfilter/nf_nat_core.c" {
             NfNatInetFn = nf_nat_inet_fn, Netfilter, "a first packet asks the rules; later ones do as was decided";
             NfNatSetupInfo = nf_nat_setup_info, Netfilter, "decides the connection's addresses and ports, once for all";
         }
-        "net/netfilter/nf_nat_ftp.c" {
-            NfNatFtp = nf_nat_ftp, Netfilter, "FTP: announces an address on this side of NAT instead";
-        }
+        "net/netfilter/nf_nat_ftp.c" { NfNatFtp = nf_nat_ftp, Netfilter, "FTP: announces an address on this side of NAT instead"; }
         "net/netfilter/nf_nat_helper.c" {
             NfNatMangleTcpPacket = __nf_nat_mangle_tcp_packet, Netfilter, "writes other words into the segment";
         }
@@ -641,9 +569,7 @@ functions! {
             NfNatMasqueradeIpv4 = nf_nat_masquerade_ipv4, Netfilter,
                 "MASQUERADE: the source becomes the outgoing device's address";
         }
-        "net/netfilter/nf_nat_redirect.c" {
-            NfNatRedirectIpv4 = nf_nat_redirect_ipv4, Netfilter, "REDIRECT: to this host itself";
-        }
+        "net/netfilter/nf_nat_redirect.c" { NfNatRedirectIpv4 = nf_nat_redirect_ipv4, Netfilter, "REDIRECT: to this host itself"; }
         "net/netfilter/ipvs/ip_vs_core.c" {
             IpVsInHook = ip_vs_in_hook, Netfilter, "IPVS: is the packet for a service?";
             IpVsOutHook = ip_vs_out_hook, Netfilter, "IPVS: is the packet of a service's destination?";
@@ -697,54 +623,36 @@ functions! {
             IpVsBypassXmit = ip_vs_bypass_xmit, Netfilter, "past the service without destinations";
             IpVsIcmpXmit = ip_vs_icmp_xmit, Netfilter, "the error goes to the destination";
         }
-        "net/netfilter/ipvs/ip_vs_dh.c" {
-            IpVsDhSchedule = ip_vs_dh_schedule, Netfilter, "a destination by the address that it is for";
-        }
-        "net/netfilter/ipvs/ip_vs_fo.c" {
-            IpVsFoSchedule = ip_vs_fo_schedule, Netfilter, "the destination of the greatest weight";
-        }
-        "net/netfilter/ipvs/ip_vs_lblc.c" {
-            IpVsLblcSchedule = ip_vs_lblc_schedule, Netfilter, "where did packets for this address go?";
-        }
+        "net/netfilter/ipvs/ip_vs_dh.c" { IpVsDhSchedule = ip_vs_dh_schedule, Netfilter, "a destination by the address that it is for"; }
+        "net/netfilter/ipvs/ip_vs_fo.c" { IpVsFoSchedule = ip_vs_fo_schedule, Netfilter, "the destination of the greatest weight"; }
+        "net/netfilter/ipvs/ip_vs_lblc.c" { IpVsLblcSchedule = ip_vs_lblc_schedule, Netfilter, "where did packets for this address go?"; }
         "net/netfilter/ipvs/ip_vs_lblcr.c" {
             IpVsLblcrSchedule = ip_vs_lblcr_schedule, Netfilter, "where did packets for this address go, of a set?";
         }
-        "net/netfilter/ipvs/ip_vs_lc.c" {
-            IpVsLcSchedule = ip_vs_lc_schedule, Netfilter, "the destination with the fewest connections";
-        }
+        "net/netfilter/ipvs/ip_vs_lc.c" { IpVsLcSchedule = ip_vs_lc_schedule, Netfilter, "the destination with the fewest connections"; }
         "net/netfilter/ipvs/ip_vs_mh.c" {
             IpVsMhSchedule = ip_vs_mh_schedule, Netfilter, "a destination by the client, of Maglev's table";
         }
         "net/netfilter/ipvs/ip_vs_nq.c" {
             IpVsNqSchedule = ip_vs_nq_schedule, Netfilter, "an idle destination, or the one that is idle soonest";
         }
-        "net/netfilter/ipvs/ip_vs_ovf.c" {
-            IpVsOvfSchedule = ip_vs_ovf_schedule, Netfilter, "the first destination that is not full";
-        }
-        "net/netfilter/ipvs/ip_vs_rr.c" {
-            IpVsRrSchedule = ip_vs_rr_schedule, Netfilter, "the next destination";
-        }
+        "net/netfilter/ipvs/ip_vs_ovf.c" { IpVsOvfSchedule = ip_vs_ovf_schedule, Netfilter, "the first destination that is not full"; }
+        "net/netfilter/ipvs/ip_vs_rr.c" { IpVsRrSchedule = ip_vs_rr_schedule, Netfilter, "the next destination"; }
         "net/netfilter/ipvs/ip_vs_sed.c" {
             IpVsSedSchedule = ip_vs_sed_schedule, Netfilter, "the destination with the shortest expected delay";
         }
-        "net/netfilter/ipvs/ip_vs_sh.c" {
-            IpVsShSchedule = ip_vs_sh_schedule, Netfilter, "a destination by the client";
-        }
+        "net/netfilter/ipvs/ip_vs_sh.c" { IpVsShSchedule = ip_vs_sh_schedule, Netfilter, "a destination by the client"; }
         "net/netfilter/ipvs/ip_vs_wlc.c" {
             IpVsWlcSchedule = ip_vs_wlc_schedule, Netfilter, "the destination with the fewest connections for its weight";
         }
         "net/netfilter/ipvs/ip_vs_wrr.c" {
             IpVsWrrSchedule = ip_vs_wrr_schedule, Netfilter, "the next destination, as often as its weight says";
         }
-        "net/ipv4/netfilter/ip_tables.c" {
-            IptDoTable = ipt_do_table, Netfilter, "tries the rules of a table";
-        }
+        "net/ipv4/netfilter/ip_tables.c" { IptDoTable = ipt_do_table, Netfilter, "tries the rules of a table"; }
         "net/ipv4/netfilter/iptable_mangle.c" {
             IptableMangleHook = iptable_mangle_hook, Netfilter, "table mangle, which rewrites headers and marks";
         }
-        "net/ipv4/netfilter/nf_dup_ipv4.c" {
-            NfDupIpv4 = nf_dup_ipv4, Netfilter, "TEE sends a copy to another host";
-        }
+        "net/ipv4/netfilter/nf_dup_ipv4.c" { NfDupIpv4 = nf_dup_ipv4, Netfilter, "TEE sends a copy to another host"; }
         "net/ipv4/netfilter/nf_reject_ipv4.c" {
             NfSendUnreach = nf_send_unreach, Netfilter, "REJECT answers with an ICMP error";
             NfSendReset = nf_send_reset, Netfilter, "REJECT answers with a TCP reset";

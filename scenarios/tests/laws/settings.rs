@@ -21,6 +21,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "Conf::DisablePolicy",
     // Only IPv6 has anycast addresses.
     ".anycast_delay",
+    // The host never lacks memory, for which the modes of IPVS that the model takes wait.
+    "DROP_ENTRY",
 ];
 
 /// Settings that are stored and that nobody reads: a `Setting` by its name, a variant as `Conf::Tag`, a field as `.locktime`.

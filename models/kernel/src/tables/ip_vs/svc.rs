@@ -372,11 +372,4 @@ impl Services {
         found.sort_unstable();
         found.into_iter().map(|(_, at)| SvcId(at.0)).collect()
     }
-
-    /// All destinations of a namespace, those in the trash too.
-    pub fn all_dests(&self, netns: NetnsId) -> impl Iterator<Item = (DestId, &Dest)> {
-        let of = move |dest: &Dest| self.svc(dest.svc).is_some_and(|svc| svc.netns == netns);
-        let all = (0..).zip(&self.dests).filter_map(|(at, dest)| Some((DestId(at), dest.as_ref()?)));
-        all.filter(move |(_, dest)| of(dest))
-    }
 }

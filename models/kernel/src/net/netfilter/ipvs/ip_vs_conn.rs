@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use glassnet_sim::Nanos;
 
 use super::ip_vs_core::{IpVsIphdr, conn, dest_mut, skb_ports};
-use super::ip_vs_ctl::{CONNTRACK, EXPIRE_QUIESCENT_TEMPLATE, setting};
+use super::ip_vs_ctl::{CONNTRACK, EXPIRE_QUIESCENT_TEMPLATE, settings};
 use super::ip_vs_nfct::ip_vs_conn_drop_conntrack;
 use crate::Cx;
 use crate::door::Func;
@@ -64,7 +64,7 @@ pub(super) fn ip_vs_conn_new(
     dest: Option<DestId>,
 ) -> ConnId {
     cx.call(Func::IpVsConnNew, skb);
-    let tracked = if setting(cx.k, netns, &CONNTRACK) != 0 { CONN_F_NFCT } else { 0 };
+    let tracked = if settings(cx.k, netns).get(&CONNTRACK) != 0 { CONN_F_NFCT } else { 0 };
     let mut conn = IpVsConn {
         netns,
         param,
@@ -238,7 +238,7 @@ pub(super) fn ip_vs_control_assure_ct(cx: &mut Cx, id: ConnId) {
 pub(super) fn ip_vs_check_template(cx: &mut Cx, skb: SkbId, id: ConnId) -> bool {
     cx.call(Func::IpVsCheckTemplate, skb);
     let Some(template) = conn(cx.k, id) else { return false };
-    let expires = setting(cx.k, template.netns, &EXPIRE_QUIESCENT_TEMPLATE) != 0;
+    let expires = settings(cx.k, template.netns).get(&EXPIRE_QUIESCENT_TEMPLATE) != 0;
     let dest = template.dest.and_then(|id| cx.k.ip_vs.services.dest(id));
     if dest.is_some_and(|dest| dest.available && !(expires && dest.spec.weight == 0)) {
         return true;

@@ -16,7 +16,7 @@ use super::ip_vs_conn::{
 };
 use super::ip_vs_ctl::{
     CACHE_BYPASS, CONN_REUSE_MODE, EXPIRE_NODEST_CONN, IGNORE_TUNNELED, NAT_ICMP_SEND, SNAT_REROUTE, SYSCTLS,
-    ip_vs_flush, ip_vs_has_real_service, is_loaded, setting,
+    ip_vs_flush, ip_vs_has_real_service, is_loaded, settings,
 };
 use super::ip_vs_est::ip_vs_estimator_net_init;
 use super::ip_vs_icmp::{ip_vs_in_icmp, ip_vs_out_icmp};
@@ -252,7 +252,7 @@ fn in_hook(cx: &mut Cx, skb: SkbId, state: &HookState) -> Verdict {
         return verdict;
     }
     if !is_balanced(iph.protocol) {
-        cx.skbs[skb].ipvs_property = setting(cx.k, netns, &IGNORE_TUNNELED) != 0;
+        cx.skbs[skb].ipvs_property = settings(cx.k, netns).get(&IGNORE_TUNNELED) != 0;
         return Verdict::Accept;
     }
     let known = ip_vs_conn_in_get(cx, netns, skb, &iph);
@@ -320,11 +320,11 @@ fn still_valid(
     iph: &IpVsIphdr,
 ) -> Result<bool, Verdict> {
     let Some(found) = conn(cx.k, id) else { return Ok(false) };
-    let expires = setting(cx.k, netns, &EXPIRE_NODEST_CONN) != 0;
+    let expires = settings(cx.k, netns).get(&EXPIRE_NODEST_CONN) != 0;
     let dest = found.dest.and_then(|id| dest(cx.k, id));
     let controls = found.n_control > 0;
     if is_new_conn(cx, skb, iph) {
-        let reuse = setting(cx.k, netns, &CONN_REUSE_MODE);
+        let reuse = settings(cx.k, netns).get(&CONN_REUSE_MODE);
         let old_ct = uses_old_conntrack(cx, skb);
         let quiesced = expires && dest.is_some_and(|dest| dest.spec.weight == 0);
         let reused = reuse != 0 && is_new_conn_expected(found, reuse) && !(controls && old_ct);
@@ -490,7 +490,7 @@ pub(super) fn ip_vs_leave(cx: &mut Cx, skb: SkbId, id: SvcId, state: &HookState,
         let is_marked = matches!(key, SvcKey::FwMark(_)) && !iph.icmp && !iph.inverse;
         let fib = &cx.k.netns[state.netns].ipv4.fib;
         if is_marked
-            && setting(cx.k, state.netns, &CACHE_BYPASS) != 0
+            && settings(cx.k, state.netns).get(&CACHE_BYPASS) != 0
             && inet_addr_type(fib, iph.daddr).0 == RouteType::Unicast
         {
             return bypass(cx, skb, id, state, iph, (source, target));
@@ -558,7 +558,7 @@ fn out_hook(cx: &mut Cx, skb: SkbId, state: &HookState) -> Verdict {
     if let Some(id) = ip_vs_conn_out_get(cx, netns, skb, &iph) {
         return handle_response(cx, skb, id, state, &iph);
     }
-    if setting(cx.k, netns, &NAT_ICMP_SEND) != 0
+    if settings(cx.k, netns).get(&NAT_ICMP_SEND) != 0
         && let Some((port, _)) = skb_ports(cx, skb, &iph)
         && ip_vs_has_real_service(cx, netns, (iph.protocol, iph.saddr, port))
         && !is_tcp_reset(cx, skb, &iph)
@@ -626,7 +626,7 @@ pub(super) fn mark_done(cx: &mut Cx, skb: SkbId, id: ConnId, outin: bool) {
 pub(super) fn ip_vs_route_me_harder(cx: &mut Cx, skb: SkbId, state: &HookState) -> bool {
     cx.within(Func::IpVsRouteMeHarder, skb, |cx| {
         let is_local = cx.skbs[skb].dst.is_some_and(|route| route.flags & RTCF_LOCAL != 0);
-        if state.hook == Hook::LocalIn || is_local || setting(cx.k, state.netns, &SNAT_REROUTE) == 0 {
+        if state.hook == Hook::LocalIn || is_local || settings(cx.k, state.netns).get(&SNAT_REROUTE) == 0 {
             return true;
         }
         let dev = cx.skbs[skb].dev;

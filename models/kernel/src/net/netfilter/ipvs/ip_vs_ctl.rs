@@ -28,7 +28,7 @@ use crate::tables::jiffies::{last_tick, wheel_expiry};
 use crate::tables::klog::{LOG_ERR, LOG_INFO};
 use crate::tables::route_types::RouteType;
 use crate::tables::sysctl::Setting;
-use crate::{Cx, Kernel};
+use crate::{Cx, Kernel, tables};
 
 /// How long a removed destination stays in the trash once no connection refers to it (`IP_VS_DEST_TRASH_PERIOD`); it is looked
 /// through twice as often.
@@ -37,7 +37,6 @@ const TRASH_PERIOD: Nanos = Nanos::from_secs(120);
 const UNPRIVILEGED_PORT: u16 = 1024;
 
 static AM_DROPRATE: Setting = Setting::new("am_droprate", 10);
-static AMEMTHRESH: Setting = Setting::new("amemthresh", 1024);
 static DROP_ENTRY: Setting = Setting::new("drop_entry", 0);
 static DROP_PACKET: Setting = Setting::new("drop_packet", 0);
 static SECURE_TCP: Setting = Setting::new("secure_tcp", 0);
@@ -70,9 +69,18 @@ pub(super) static LBLC_EXPIRATION: Setting = Setting::new("lblc_expiration", 86_
 /// After so many seconds lblcr takes a destination out of an address's set.
 pub(super) static LBLCR_EXPIRATION: Setting = Setting::new("lblcr_expiration", 86_400);
 
-/// A setting of a namespace.
-pub(super) fn setting(k: &Kernel, netns: NetnsId, setting: &'static Setting) -> i64 {
-    k.netns.get(netns).map_or(setting.default, |net| net.sysctls.get(setting))
+/// Settings of a namespace, which may be gone.
+pub(super) struct Settings<'k>(Option<&'k tables::sysctl::Settings>);
+
+impl Settings<'_> {
+    pub(super) fn get(&self, setting: &'static Setting) -> i64 {
+        self.0.map_or(setting.default, |settings| settings.get(setting))
+    }
+}
+
+/// The settings of a namespace.
+pub(super) fn settings(k: &Kernel, netns: NetnsId) -> Settings<'_> {
+    Settings(k.netns.get(netns).map(|net| &net.sysctls))
 }
 
 /// Sysctls (Documentation/networking/ipvs-sysctl.rst). Those of synchronisation have nothing to act on.
@@ -80,7 +88,7 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
     "net/ipv4/vs",
     &[
         Sysctl::net(&AM_DROPRATE).set(set_defense),
-        Sysctl::net(&AMEMTHRESH),
+        Sysctl::not_followed("amemthresh", |_, _, _| 1024),
         Sysctl::not_followed("backup_only", |_, _, _| 0),
         Sysctl::net(&CACHE_BYPASS),
         Sysctl::net(&CONN_REUSE_MODE),
@@ -132,9 +140,9 @@ fn set_defense(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errn
         return Err(Errno::EOPNOTSUPP);
     }
     set_net(cx, at, row, if value == 2 && row.name != AM_DROPRATE.name { 1 } else { value })?;
-    let drops = setting(cx.k, at.netns, &DROP_PACKET) == 3;
-    let rate = if drops { setting(cx.k, at.netns, &AM_DROPRATE) } else { 0 };
-    let secure_tcp = setting(cx.k, at.netns, &SECURE_TCP) == 3;
+    let drops = settings(cx.k, at.netns).get(&DROP_PACKET) == 3;
+    let rate = if drops { settings(cx.k, at.netns).get(&AM_DROPRATE) } else { 0 };
+    let secure_tcp = settings(cx.k, at.netns).get(&SECURE_TCP) == 3;
     let net = cx.k.ip_vs.net_mut(at.netns);
     (net.drop_rate, net.proto.secure_tcp) = (rate, secure_tcp);
     Ok(())
@@ -466,7 +474,7 @@ fn unlink_dest(cx: &mut Cx, id: SvcId, dest: DestId, tell_scheduler: bool) {
         net.dest_trash_timer = Some(at);
         cx.set_timer(at, ip_vs_dest_trash_expire, netns.0);
     }
-    if setting(cx.k, netns, &EXPIRE_NODEST_CONN) != 0 {
+    if settings(cx.k, netns).get(&EXPIRE_NODEST_CONN) != 0 {
         ip_vs_enqueue_expire_nodest_conns(cx, netns);
     }
 }

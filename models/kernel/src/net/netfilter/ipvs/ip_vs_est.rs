@@ -4,7 +4,7 @@
 
 use glassnet_sim::Nanos;
 
-use super::ip_vs_ctl::{RUN_ESTIMATION, setting};
+use super::ip_vs_ctl::{RUN_ESTIMATION, settings};
 use crate::Cx;
 use crate::ids::NetnsId;
 use crate::tables::jiffies::{last_tick, wheel_expiry};
@@ -42,7 +42,7 @@ fn estimation_timer(cx: &mut Cx, netns: u32) {
     if cx.k.ip_vs.net(netns).is_none_or(|net| !net.est_running || net.est_timer > now) {
         return;
     }
-    let runs = setting(cx.k, netns, &RUN_ESTIMATION) != 0;
+    let runs = settings(cx.k, netns).get(&RUN_ESTIMATION) != 0;
     let svcs = cx.k.ip_vs.services.list(netns);
     let (net, _, services) = cx.k.ip_vs.parts(netns);
     if runs {

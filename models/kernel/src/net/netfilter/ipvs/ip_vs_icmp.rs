@@ -18,7 +18,7 @@ use super::ip_vs_core::{
     IpVsIphdr, conn, count_packet, dest, fill_iph_skb_off, ip_vs_gather_frags, ip_vs_route_me_harder,
     ip_vs_try_to_schedule, is_balanced, mark_done,
 };
-use super::ip_vs_ctl::{SCHEDULE_ICMP, ip_vs_find_tunnel, setting};
+use super::ip_vs_ctl::{SCHEDULE_ICMP, ip_vs_find_tunnel, settings};
 use super::ip_vs_proto::Direction;
 use super::ip_vs_xmit::ip_vs_icmp_xmit;
 use crate::Cx;
@@ -191,7 +191,7 @@ fn in_icmp_error(cx: &mut Cx, skb: SkbId, state: &HookState, iph: &IpVsIphdr, ic
     }
     let (id, is_new) = match ip_vs_conn_in_get(cx, state.netns, skb, &quoted) {
         Some(id) => (id, false),
-        None if tunnel.is_some() || setting(cx.k, state.netns, &SCHEDULE_ICMP) == 0 => {
+        None if tunnel.is_some() || settings(cx.k, state.netns).get(&SCHEDULE_ICMP) == 0 => {
             return Verdict::Accept;
         }
         None => match ip_vs_try_to_schedule(cx, skb, state, &mut quoted) {

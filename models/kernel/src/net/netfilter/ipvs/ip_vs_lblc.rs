@@ -7,7 +7,7 @@
 use glassnet_sim::Nanos;
 
 use super::ip_vs_core::{IpVsIphdr, dest, svc, svc_mut};
-use super::ip_vs_ctl::{LBLC_EXPIRATION, setting};
+use super::ip_vs_ctl::{LBLC_EXPIRATION, settings};
 use super::ip_vs_sched::{Change, Chosen, Scheduler, least_loaded_of, register_ip_vs_scheduler};
 use crate::door::Func;
 use crate::ids::SkbId;
@@ -62,7 +62,7 @@ pub(super) fn remember(cx: &mut Cx, id: SvcId, iph: &IpVsIphdr, set: Vec<DestId>
 }
 
 fn schedule(cx: &mut Cx, _: SkbId, id: SvcId, iph: &IpVsIphdr) -> Chosen {
-    let expiration = svc(cx.k, id).map_or(0, |svc| setting(cx.k, svc.netns, &LBLC_EXPIRATION));
+    let expiration = svc(cx.k, id).map_or(0, |svc| settings(cx.k, svc.netns).get(&LBLC_EXPIRATION));
     let known = locality(cx, id, iph, expiration).and_then(|known| known.set.first().copied());
     let may = |dest: &&Dest| dest.available && dest.spec.weight > 0 && !is_overloaded(cx.k, id, dest);
     if let Some(known) = known

@@ -7,7 +7,7 @@
 use glassnet_sim::Nanos;
 
 use super::ip_vs_core::{IpVsIphdr, dest, svc};
-use super::ip_vs_ctl::{LBLCR_EXPIRATION, setting};
+use super::ip_vs_ctl::{LBLCR_EXPIRATION, settings};
 use super::ip_vs_lblc::{changed, is_overloaded, locality, remember};
 use super::ip_vs_sched::{Chosen, Scheduler, least_loaded, least_loaded_of, register_ip_vs_scheduler};
 use crate::door::Func;
@@ -39,7 +39,7 @@ fn most_loaded(k: &Kernel, set: &[DestId]) -> Option<DestId> {
 }
 
 fn schedule(cx: &mut Cx, _: SkbId, id: SvcId, iph: &IpVsIphdr) -> Chosen {
-    let expiration = svc(cx.k, id).map_or(0, |svc| setting(cx.k, svc.netns, &LBLCR_EXPIRATION));
+    let expiration = svc(cx.k, id).map_or(0, |svc| settings(cx.k, svc.netns).get(&LBLCR_EXPIRATION));
     let Some(known) = locality(cx, id, iph, expiration) else {
         // Of an address that is not known, the kernel's log says nothing.
         let chosen = least_loaded_of(cx.k, id, Dest::conn_overhead).map_err(|_| None)?;

@@ -6,7 +6,7 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::ip_vs_conn::ip_vs_control_assure_ct;
 use super::ip_vs_core::{IpVsIphdr, conn, tcp_hdr};
-use super::ip_vs_ctl::{SLOPPY_TCP, setting};
+use super::ip_vs_ctl::{SLOPPY_TCP, settings};
 use super::ip_vs_proto::{Direction, Scheduled, schedule_by_ports};
 use crate::Cx;
 use crate::door::Func;
@@ -27,7 +27,7 @@ pub(super) fn tcp_conn_schedule(
         if !iph.icmp
             && let Some(tcp) = tcp_hdr(cx, skb, iph)
         {
-            let begins = tcp.flags & TCP_SYN != 0 || setting(cx.k, state.netns, &SLOPPY_TCP) != 0;
+            let begins = tcp.flags & TCP_SYN != 0 || settings(cx.k, state.netns).get(&SLOPPY_TCP) != 0;
             if tcp.flags & TCP_RST != 0 || !begins {
                 return Scheduled::None;
             }

@@ -14,7 +14,7 @@ use glassnet_wire::udp::UDP_HLEN;
 use zerocopy::IntoBytes;
 
 use super::ip_vs_core::{IpVsIphdr, conn, dest, dest_mut, mark_done};
-use super::ip_vs_ctl::{PMTU_DISC, setting};
+use super::ip_vs_ctl::{PMTU_DISC, settings};
 use super::ip_vs_icmp::ip_vs_nat_icmp;
 use super::ip_vs_nfct::{ip_vs_confirm_conntrack, ip_vs_notrack};
 use super::ip_vs_proto::{Direction, ip_vs_nat_packet};
@@ -198,7 +198,7 @@ fn ensure_mtu_is_adequate(
         if mtu < LEAST_MTU {
             return Err(NoRoute(None));
         }
-        if setting(cx.k, state.netns, &PMTU_DISC) == 0 {
+        if settings(cx.k, state.netns).get(&PMTU_DISC) == 0 {
             return Ok(());
         }
     }
@@ -346,7 +346,7 @@ fn ip_vs_tunnel_xmit(cx: &mut Cx, skb: SkbId, id: ConnId, state: &HookState, iph
         };
         let skb = with_headroom(cx, skb);
         let tos = ip_tunnel_ecn_encap(cx, skb, inner.tos);
-        let dont_fragment = setting(cx.k, state.netns, &PMTU_DISC) != 0 && inner.dont_fragment();
+        let dont_fragment = settings(cx.k, state.netns).get(&PMTU_DISC) != 0 && inner.dont_fragment();
         iptunnel_handle_offloads(cx, skb);
         let protocol = encap(cx, skb, &spec, found.saddr);
         let header = IpHeader {
