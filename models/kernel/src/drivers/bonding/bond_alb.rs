@@ -125,31 +125,34 @@ fn alb_swap_mac_addr(cx: &mut Cx, a: DevId, b: DevId) {
 fn alb_send_learning_packets(cx: &mut Cx, bond: DevId, dev: DevId, strict: bool) {
     let addr = cx.k.devs[dev].addr;
     let mut stations = vec![(addr, None)];
-    alb_upper_dev_walk(&cx.k.devs, bond, None, &mut |upper, tag, is_next| {
-        let (is_stolen, is_macvlan) =
-            (upper.addr_assign == AddrAssign::Stolen, upper.ops.kind == Some("macvlan"));
+    let mut visit = |upper: &NetDevice, tag, is_next: bool| {
+        let is_stolen = upper.addr_assign == AddrAssign::Stolen;
         if is_next && upper.vlan_dev_priv().is_some() {
             stations.push((if is_stolen { addr } else { upper.addr }, tag));
         }
-        if is_macvlan && !strict {
+        if upper.ops.kind == Some("macvlan") && !strict {
             stations.push((upper.addr, tag));
         }
-    });
+    };
+    for upper in &cx.k.devs[bond].uppers {
+        let vlan = cx.k.devs[upper.dev].vlan_dev_priv();
+        let tag = vlan.map(|vlan| VlanTag { proto: vlan.vlan_proto, tci: vlan.vlan_id });
+        alb_upper_dev_walk(&cx.k.devs, (upper.dev, tag, true), &mut visit);
+    }
     stations.into_iter().for_each(|(addr, tag)| alb_send_lp_vid(cx, dev, addr, tag));
 }
 
-/// All devices over one, each with the VLAN that it is in right over the bond, and whether it lies right over the bond itself.
+/// A device and all over it, each with the VLAN that it is in right over the bond, and whether it lies right over the bond. The kernel
+/// comes by a device once more behind each that lies over it (`netdev_walk_all_upper_dev_rcu`).
 fn alb_upper_dev_walk(
     devs: &Devs,
-    lower: DevId,
-    below: Option<Option<VlanTag>>,
+    (dev, tag, is_next): (DevId, Option<VlanTag>, bool),
     visit: &mut impl FnMut(&NetDevice, Option<VlanTag>, bool),
 ) {
-    for upper in devs[lower].uppers.iter().map(|upper| &devs[upper.dev]) {
-        let own = || upper.vlan_dev_priv().map(|vlan| VlanTag { proto: vlan.vlan_proto, tci: vlan.vlan_id });
-        let tag = below.unwrap_or_else(own);
-        visit(upper, tag, below.is_none());
-        alb_upper_dev_walk(devs, upper.id, Some(tag), visit);
+    visit(&devs[dev], tag, is_next);
+    for upper in &devs[dev].uppers {
+        alb_upper_dev_walk(devs, (upper.dev, tag, false), visit);
+        visit(&devs[dev], tag, is_next);
     }
 }
 

@@ -309,7 +309,8 @@ pub fn __netif_receive_skb_core(cx: &mut Cx, skb: SkbId) -> Door {
     }
     match rx_handler {
         Some(rx_handler) => rx_handler(skb),
-        None => deliver_to_protocol(cx, skb, tapped),
+        // Whoever listens has it already where a filter or a VLAN might have taken it.
+        None => deliver_to_protocol(cx, skb, tapped && filters.is_none() && !tagged),
     }
 }
 
