@@ -123,7 +123,9 @@ impl Store {
             return Err(ApiError::AlreadyExists(key));
         }
         let meta = object.metadata_mut();
-        (meta.uid, meta.creation_timestamp, meta.generation) = (Some(uid), Some(wall_clock(now)), Some(1));
+        (meta.uid, meta.creation_timestamp) = (Some(uid), Some(wall_clock(now)));
+        let has_generation = !matches!(kind, Kind::ConfigMap | Kind::Namespace | Kind::Node | Kind::Service);
+        meta.generation = has_generation.then_some(1);
         admission::admit(self, &mut object, None)?;
         Ok(object)
     }
@@ -158,8 +160,8 @@ impl Store {
         (meta.generation, meta.resource_version) = (old.generation, old.resource_version.clone());
         admission::admit(self, &mut object, Some(&before))?;
         if admission::spec_changed(&object, &before) {
-            let generation = object.metadata().generation.unwrap_or(0);
-            object.metadata_mut().generation = Some(generation + 1);
+            let meta = object.metadata_mut();
+            meta.generation = meta.generation.map(|generation| generation + 1);
         }
         Ok((object, before))
     }
@@ -187,9 +189,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// There is none, or it may not go.
     pub fn delete(&mut self, key: &Key, grace: Option<i64>, now: Nanos) -> Result<(), ApiError> {
         let object = self.objects.get(key).cloned().ok_or_else(|| ApiError::NotFound(key.clone()))?;
+        if key.kind == Kind::Namespace
+            && ["default", "kube-public", "kube-system"].contains(&key.name.as_str())
+        {
+            return Err(ApiError::Forbidden(key.clone(), "this namespace may not be deleted".to_owned()));
+        }
         if let Object::Pod(pod) = &*object
             && let Some(spec) = &pod.spec
             && spec.node_name.is_some()

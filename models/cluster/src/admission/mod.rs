@@ -14,6 +14,8 @@ mod workload;
 
 pub use service::{addresses, node_ports};
 
+use k8s_openapi::api::core::v1::Namespace;
+
 use crate::error::{ApiError, Cause};
 use crate::object::Object;
 use crate::store::Store;
@@ -45,16 +47,48 @@ pub fn admit(store: &mut Store, object: &mut Object, before: Option<&Object>) ->
             };
             service::admit(store, service, old, &mut causes);
         }
-        Object::Pod(pod) => pod::admit(&mut pod.spec, before.is_none(), &mut causes),
+        Object::Pod(pod) => {
+            let old = match before {
+                Some(Object::Pod(old)) => Some(&**old),
+                _ => None,
+            };
+            pod::admit(pod, old, &mut causes);
+        }
         Object::Deployment(deployment) => workload::deployment(deployment, &mut causes),
         Object::ReplicaSet(set) => workload::replica_set(set, &mut causes),
         Object::DaemonSet(set) => workload::daemon_set(set, &mut causes),
-        Object::ConfigMap(_) | Object::EndpointSlice(_) | Object::Namespace(_) | Object::Node(_) => {}
+        Object::Namespace(namespace) => self::namespace(namespace, &name),
+        Object::ConfigMap(_) | Object::EndpointSlice(_) | Object::Node(_) => {}
+    }
+    let selectors = match (&*object, before) {
+        (Object::Deployment(new), Some(Object::Deployment(old))) => {
+            new.spec.as_ref().map(|new| &new.selector).zip(old.spec.as_ref().map(|old| &old.selector))
+        }
+        (Object::ReplicaSet(new), Some(Object::ReplicaSet(old))) => {
+            new.spec.as_ref().map(|new| &new.selector).zip(old.spec.as_ref().map(|old| &old.selector))
+        }
+        (Object::DaemonSet(new), Some(Object::DaemonSet(old))) => {
+            new.spec.as_ref().map(|new| &new.selector).zip(old.spec.as_ref().map(|old| &old.selector))
+        }
+        _ => None,
+    };
+    if let Some((new, _)) = selectors.filter(|(new, old)| new != old) {
+        causes.push(Cause::invalid("spec.selector", new, "field is immutable"));
     }
     match causes.is_empty() {
         true => Ok(()),
         false => Err(ApiError::Invalid { kind: object.kind(), name, causes }),
     }
+}
+
+/// Fills in a namespace.
+fn namespace(namespace: &mut Namespace, name: &str) {
+    let labels = namespace.metadata.labels.get_or_insert_default();
+    labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
+    let spec = namespace.spec.get_or_insert_default();
+    let _ = spec.finalizers.get_or_insert_with(|| vec!["kubernetes".to_owned()]);
+    let status = namespace.status.get_or_insert_default();
+    let _ = status.phase.get_or_insert_with(|| "Active".to_owned());
 }
 
 /// More than metadata and status differ.

@@ -51,9 +51,43 @@ pub fn label_value(text: &str) -> Option<String> {
     too_long(text, 63).or_else(|| (!right).then(|| rule.to_owned()))
 }
 
-/// Labels with a wrong value.
+/// What is wrong with the name of a port (`IsValidPortName`).
+pub fn port_name(name: &str) -> Option<String> {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.len() > 15 {
+        return Some("must be no more than 15 characters".to_owned());
+    }
+    if !name.chars().all(inside) {
+        let rule = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
+        return Some(rule.to_owned());
+    }
+    (!name.chars().any(|c| c.is_ascii_lowercase()))
+        .then(|| "must contain at least one letter (a-z)".to_owned())
+}
+
+/// What is wrong with a key of a label: a name, with or without a domain.
+pub fn qualified_name(text: &str) -> Option<String> {
+    let (domain, name) = text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    let rule = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
+                character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+                '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    if name.is_empty() {
+        return Some("name part must be non-empty".to_owned());
+    }
+    if let Some(why) = domain.and_then(dns_1123_subdomain) {
+        return Some(format!("prefix part {why}"));
+    }
+    too_long(name, 63)
+        .map(|why| format!("name part {why}"))
+        .or_else(|| label_value(name).map(|_| rule.to_owned()))
+}
+
+/// Labels with a wrong key or value.
 pub fn labels(field: &str, labels: Option<&BTreeMap<String, String>>) -> Vec<Cause> {
-    let wrong =
-        |(_, value): (&String, &String)| label_value(value).map(|why| Cause::invalid(field, value, why));
-    labels.into_iter().flatten().filter_map(wrong).collect()
+    let wrong = |(key, value): (&String, &String)| {
+        let key = qualified_name(key).map(|why| Cause::invalid(field, key, why));
+        let value = label_value(value).map(|why| Cause::invalid(field, value, why));
+        [key, value]
+    };
+    labels.into_iter().flatten().flat_map(wrong).flatten().collect()
 }

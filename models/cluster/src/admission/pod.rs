@@ -2,17 +2,45 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::names;
 use crate::error::Cause;
 
 /// Fills in and checks a pod.
-pub(super) fn admit(spec: &mut Option<PodSpec>, is_new: bool, causes: &mut Vec<Cause>) {
-    let spec = spec.get_or_insert_default();
+pub(super) fn admit(pod: &mut Pod, old: Option<&Pod>, causes: &mut Vec<Cause>) {
+    let spec = pod.spec.get_or_insert_default();
     defaults(spec);
-    if is_new {
-        check("spec", spec, causes);
+    match old.and_then(|old| old.spec.as_ref()) {
+        Some(old) => may_change(spec, old, causes),
+        None => {
+            check("spec", spec, causes);
+            let status = pod.status.get_or_insert_default();
+            let _ = status.phase.get_or_insert_with(|| "Pending".to_owned());
+        }
+    }
+}
+
+/// Of a pod that is there, little may change. The real server shows the difference too.
+fn may_change(new: &PodSpec, old: &PodSpec, causes: &mut Vec<Cause>) {
+    let mut allowed = new.clone();
+    for (container, old) in allowed.containers.iter_mut().zip(&old.containers) {
+        (container.image, container.image_pull_policy) = (old.image.clone(), old.image_pull_policy.clone());
+    }
+    let init = allowed.init_containers.iter_mut().flatten().zip(old.init_containers.iter().flatten());
+    for (container, old) in init {
+        container.image.clone_from(&old.image);
+    }
+    if old.node_name.is_none() {
+        allowed.node_name = None;
+    }
+    allowed.active_deadline_seconds = old.active_deadline_seconds;
+    allowed.tolerations.clone_from(&old.tolerations);
+    if allowed != *old {
+        let detail = "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
+                      `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+                      `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+        causes.push(Cause { field: "spec".to_owned(), detail: detail.to_owned() });
     }
 }
 
@@ -69,14 +97,32 @@ fn container_causes(field: &str, container: &Container, causes: &mut Vec<Cause>)
     if container.image.as_deref().unwrap_or_default().is_empty() {
         causes.push(Cause::required(format!("{field}.image"), ""));
     }
+    let policies = ["Always", "IfNotPresent", "Never"];
+    if let Some(policy) = container.image_pull_policy.as_deref().filter(|policy| !policies.contains(policy)) {
+        causes.push(Cause::unsupported(format!("{field}.imagePullPolicy"), policy, &policies));
+    }
+    let mut known = BTreeSet::new();
     for (at, port) in container.ports.iter().flatten().enumerate() {
-        if !(1..=65535).contains(&port.container_port) {
-            let why = "must be between 1 and 65535, inclusive";
-            causes.push(Cause::invalid(
-                format!("{field}.ports[{at}].containerPort"),
-                port.container_port,
-                why,
-            ));
+        let field = |name: &str| format!("{field}.ports[{at}].{name}");
+        if let Some(name) = port.name.as_ref().filter(|name| !name.is_empty()) {
+            match names::port_name(name) {
+                Some(why) => causes.push(Cause::invalid(field("name"), name, why)),
+                None if !known.insert(name) => causes.push(Cause::duplicate(field("name"), name)),
+                None => {}
+            }
+        }
+        let range = "must be between 1 and 65535, inclusive";
+        match port.container_port {
+            0 => causes.push(Cause::required(field("containerPort"), "")),
+            1..=65535 => {}
+            number => causes.push(Cause::invalid(field("containerPort"), number, range)),
+        }
+        if let Some(number) = port.host_port.filter(|number| !(0..=65535).contains(number)) {
+            causes.push(Cause::invalid(field("hostPort"), number, range));
+        }
+        let protocols = ["SCTP", "TCP", "UDP"];
+        if let Some(protocol) = port.protocol.as_deref().filter(|protocol| !protocols.contains(protocol)) {
+            causes.push(Cause::unsupported(field("protocol"), protocol, &protocols));
         }
     }
 }

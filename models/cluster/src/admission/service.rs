@@ -12,6 +12,7 @@ use crate::error::Cause;
 use crate::store::Store;
 
 const TYPES: &[&str] = &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const NO_ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
 /// Addresses of the cluster that a service has.
@@ -38,6 +39,7 @@ pub(super) fn admit(
     old: Option<&Service>,
     causes: &mut Vec<Cause>,
 ) {
+    let _ = service.status.get_or_insert_default().load_balancer.get_or_insert_default();
     let spec = service.spec.get_or_insert_default();
     defaults(spec);
     if let Some(old) = old.and_then(|old| old.spec.as_ref()) {
@@ -60,6 +62,7 @@ pub(super) fn admit(
     }
     ports(spec, &kind, causes);
     choices(spec, &kind, causes);
+    affinity(spec, causes);
     if !causes.is_empty() {
         return;
     }
@@ -79,6 +82,8 @@ fn defaults(spec: &mut ServiceSpec) {
         let config =
             SessionAffinityConfig { client_ip: Some(ClientIPConfig { timeout_seconds: Some(10800) }) };
         let _ = spec.session_affinity_config.get_or_insert(config);
+    } else if affinity == "None" {
+        spec.session_affinity_config = None;
     }
     if kind == "ExternalName" {
         return;
@@ -94,19 +99,30 @@ fn defaults(spec: &mut ServiceSpec) {
     }
 }
 
-/// What an update does not say stays: addresses, and the ports on nodes of ports that are there still.
+/// What an update does not say stays: addresses, and the ports on nodes of ports that are there still. What another type does not
+/// have goes, if the update does not change it.
 fn keep(spec: &mut ServiceSpec, old: &ServiceSpec) {
+    let is_external = matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer"));
+    if !is_external && spec.external_traffic_policy == old.external_traffic_policy {
+        spec.external_traffic_policy = None;
+    }
+    if spec.type_.as_deref() != Some("LoadBalancer") {
+        spec.allocate_load_balancer_node_ports = None;
+    }
     if spec.type_.as_deref() == Some("ExternalName") {
+        if spec.cluster_ip == old.cluster_ip {
+            (spec.cluster_ip, spec.cluster_ips) = (None, None);
+        }
+        (spec.ip_families, spec.ip_family_policy) = (None, None);
         return;
     }
     if spec.cluster_ip.is_none() {
         (spec.cluster_ip, spec.cluster_ips) = (old.cluster_ip.clone(), old.cluster_ips.clone());
     }
-    let has_node_ports = matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer"));
     for port in spec.ports.iter_mut().flatten() {
         let same =
             old.ports.iter().flatten().find(|old| old.port == port.port && old.protocol == port.protocol);
-        match has_node_ports {
+        match is_external {
             true if port.node_port.is_none() => port.node_port = same.and_then(|old| old.node_port),
             true => {}
             false => port.node_port = None,
@@ -148,16 +164,20 @@ fn ports(spec: &ServiceSpec, kind: &str, causes: &mut Vec<Cause>) {
             Some(IntOrString::Int(number)) if !(1..=65535).contains(number) => {
                 causes.push(Cause::invalid(field("targetPort"), number, range));
             }
-            Some(IntOrString::String(name)) => {
-                causes.extend(port_name(name).map(|why| Cause::invalid(field("targetPort"), name, why)))
-            }
+            Some(IntOrString::String(name)) => causes
+                .extend(names::port_name(name).map(|why| Cause::invalid(field("targetPort"), name, why))),
             _ => {}
         }
         if !numbered.insert((port.port, protocol.clone())) {
-            causes.push(Cause::duplicate(
-                format!("spec.ports[{at}]"),
-                serde_json::json!({"port": port.port, "protocol": protocol}),
-            ));
+            // Go writes the internal type.
+            let value = format!(
+                "{{\"Name\":\"\",\"Protocol\":{protocol:?},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
+                port.port
+            );
+            causes.push(Cause {
+                field: format!("spec.ports[{at}]"),
+                detail: format!("Duplicate value: {value}"),
+            });
         }
         if let Some(node_port) = port.node_port.filter(|number| *number != 0) {
             if kind == "ClusterIP" || kind == "ExternalName" {
@@ -168,20 +188,6 @@ fn ports(spec: &ServiceSpec, kind: &str, causes: &mut Vec<Cause>) {
             }
         }
     }
-}
-
-/// What is wrong with the name of a port (`IsValidPortName`).
-fn port_name(name: &str) -> Option<String> {
-    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.len() > 15 {
-        return Some("must be no more than 15 characters".to_owned());
-    }
-    if !name.chars().all(inside) {
-        let rule = "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)";
-        return Some(rule.to_owned());
-    }
-    (!name.chars().any(|c| c.is_ascii_lowercase()))
-        .then(|| "must contain at least one letter (a-z)".to_owned())
 }
 
 fn choices(spec: &ServiceSpec, kind: &str, causes: &mut Vec<Cause>) {
@@ -201,11 +207,52 @@ fn choices(spec: &ServiceSpec, kind: &str, causes: &mut Vec<Cause>) {
         ));
     }
     for (at, address) in spec.external_ips.iter().flatten().enumerate() {
-        if address.parse::<Ipv4Addr>().is_err() {
-            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            causes.push(Cause::invalid(format!("spec.externalIPs[{at}]"), address, why));
+        let why = match address.parse::<Ipv4Addr>() {
+            Err(_) => NO_ADDRESS.to_owned(),
+            Ok(parsed) if parsed.is_unspecified() => format!("may not be unspecified ({address})"),
+            Ok(parsed) if parsed.is_loopback() => {
+                "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()
+            }
+            Ok(parsed) if parsed.is_link_local() => {
+                "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()
+            }
+            Ok(_) => continue,
+        };
+        causes.push(Cause::invalid(format!("spec.externalIPs[{at}]"), address, why));
+    }
+    for (at, range) in spec.load_balancer_source_ranges.iter().flatten().enumerate() {
+        let is_range = range.split_once('/').is_some_and(|(address, len)| {
+            address.parse::<Ipv4Addr>().is_ok() && len.parse().is_ok_and(|len: u8| len <= 32)
+        });
+        let field = "spec.LoadBalancerSourceRanges";
+        if kind != "LoadBalancer" {
+            let detail = "Forbidden: may only be used when `type` is 'LoadBalancer'";
+            causes.push(Cause { field: field.to_owned(), detail: detail.to_owned() });
+            break;
+        }
+        if !is_range {
+            let why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+            causes.push(Cause::invalid(format!("{field}[{at}]"), range, why));
         }
     }
+    causes.extend(names::labels("spec.selector", spec.selector.as_ref()));
+    let address = spec.cluster_ip.as_deref().filter(|address| !address.is_empty());
+    let why = match address {
+        Some("None") if kind == "LoadBalancer" => "may not be set to 'None' for LoadBalancer services",
+        Some("None") | None => return,
+        Some(address) if address.parse::<Ipv4Addr>().is_err() => NO_ADDRESS,
+        Some(_) if kind == "ExternalName" => {
+            let detail = "Forbidden: may not be set for ExternalName services".to_owned();
+            causes.push(Cause { field: "spec.clusterIPs[0]".to_owned(), detail });
+            return;
+        }
+        Some(_) => return,
+    };
+    causes.push(Cause::invalid("spec.clusterIPs[0]", address, why));
+}
+
+/// The timeout of session affinity.
+fn affinity(spec: &ServiceSpec, causes: &mut Vec<Cause>) {
     if let Some(timeout) =
         spec.session_affinity_config.as_ref().and_then(|c| c.client_ip.as_ref()?.timeout_seconds)
         && !(1..=86400).contains(&timeout)

@@ -14,6 +14,7 @@ use crate::error::Cause;
 
 /// Fills in and checks a Deployment.
 pub(super) fn deployment(deployment: &mut Deployment, causes: &mut Vec<Cause>) {
+    let _ = deployment.status.get_or_insert_default();
     let spec = deployment.spec.get_or_insert_default();
     let _ = spec.replicas.get_or_insert(1);
     let strategy = spec.strategy.get_or_insert_with(DeploymentStrategy::default);
@@ -31,6 +32,7 @@ pub(super) fn deployment(deployment: &mut Deployment, causes: &mut Vec<Cause>) {
 
 /// Fills in and checks a ReplicaSet.
 pub(super) fn replica_set(set: &mut ReplicaSet, causes: &mut Vec<Cause>) {
+    let _ = set.status.get_or_insert_default();
     let spec = set.spec.get_or_insert_default();
     let _ = spec.replicas.get_or_insert(1);
     replicas(spec.replicas, causes);
@@ -39,6 +41,7 @@ pub(super) fn replica_set(set: &mut ReplicaSet, causes: &mut Vec<Cause>) {
 
 /// Fills in and checks a DaemonSet.
 pub(super) fn daemon_set(set: &mut DaemonSet, causes: &mut Vec<Cause>) {
+    let _ = set.status.get_or_insert_default();
     let spec = set.spec.get_or_insert_default();
     template(&spec.selector, &mut spec.template, causes);
 }
