@@ -11,7 +11,7 @@ use bashkit::{
     Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, FileSystem, async_trait,
 };
 use glassnet_userland::process::{
-    self, Boxed, Child, Exit, Input, Nowhere, Output, Process, Program, Signals, Spawner,
+    self, Boxed, Child, Exit, Files, Input, Nowhere, Output, Process, Program, Signals, Spawner,
 };
 
 use super::builder;
@@ -186,17 +186,31 @@ impl Spawner for ShellSpawner {
     }
 }
 
-/// Starts a program of the system at boot.
+/// The log of a program of the system.
+struct LogFile {
+    files: ProgramFiles,
+    path: String,
+}
+
+impl Output for LogFile {
+    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
+        self.files.append(&self.path, bytes)
+    }
+}
+
+/// Starts a program of the system at boot; what it says is in `/var/log`.
 pub(super) fn daemon(place: &Place, name: &str) {
     let nowhere = Arc::new(Nowhere);
+    let files = ProgramFiles(Arc::new(MachineFs { place: place.clone() }));
+    let log = Arc::new(LogFile { files, path: format!("/var/log/{name}.log") });
     let child = Child {
         netns: place.netns,
         argv: vec![name.to_owned()],
         env: place.machine.env.clone(),
         cwd: "/".to_owned(),
-        stdin: nowhere.clone(),
-        stdout: nowhere.clone(),
-        stderr: nowhere,
+        stdin: nowhere,
+        stdout: log.clone(),
+        stderr: log,
         signals: Arc::default(),
         affinity: place.affinity,
         vrf: None,

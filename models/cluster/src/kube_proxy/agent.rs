@@ -49,7 +49,11 @@ pub fn main(process: &mut Process) -> Running<'_> {
             if !is_due || now < soonest || !watch.objects.contains_key(&own) {
                 continue;
             }
-            (last, is_due) = (Some(now), sync(process, &api, (&mut proxier, &watch), &node).await.is_err());
+            let synced = sync(process, &api, (&mut proxier, &watch), &node).await;
+            (last, is_due) = (Some(now), synced.is_err());
+            if let Err(error) = synced {
+                process.eprint(format!("kube-proxy: {error}\n"));
+            }
         }
     })
 }

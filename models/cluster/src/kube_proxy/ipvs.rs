@@ -134,6 +134,8 @@ impl Proxier {
 
     /// What is done once, before the first sync.
     pub async fn start<R: Run>(&mut self, config: &Config, runner: &mut R) -> Result<(), SyncError> {
+        // The library by which it speaks with IPVS does so.
+        run(runner, &["modprobe", "ip_vs"]).await;
         run(runner, &["iptables", "--version"]).await;
         run(runner, &["ipset", "--version"]).await;
         let always = [

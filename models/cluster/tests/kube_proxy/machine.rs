@@ -64,6 +64,7 @@ impl Machine {
                 self.sysctls.insert(name.to_owned(), value.to_owned());
                 Ok(String::new())
             }
+            ["modprobe", "ip_vs"] => Ok(String::new()),
             ["nfacct", "get", name] => self.counters.contains(*name).then(String::new).ok_or(1),
             ["nfacct", "add", name] if self.counts => {
                 self.counters.insert((*name).to_owned());
