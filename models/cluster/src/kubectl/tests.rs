@@ -67,10 +67,12 @@ impl Cluster {
             nodes: BTreeMap::new(),
             pods: Range::parse("10.244.0.0/16").unwrap(),
             services: Range::parse("10.96.0.0/12").unwrap(),
+            proxy: None,
             balancers: None,
             delay: glassnet_sim::Nanos::ZERO,
         };
-        let api = crate::start(&mut world, config, 1).expect("first objects");
+        crate::start(&mut world, config, 1);
+        let api = ApiServer::in_world(&world).expect("a cluster");
         let (sleepers, files) = (Arc::default(), Arc::default());
         Cluster { world: Arc::new(Mutex::new(world)), sleepers, files, api }
     }

@@ -46,6 +46,9 @@ impl Kubenet {
     /// Takes a range of pods. What leaves the cluster gets the node's address.
     pub(super) async fn configure(&mut self, process: &mut Process, api: &Arc<ApiServer>, range: Range) {
         self.range = Some(range);
+        // Answers that a bridge carries from pod to pod must pass connection tracking too.
+        run(process, api, "modprobe br_netfilter").await;
+        run(process, api, "sysctl -w net.bridge.bridge-nf-call-iptables=1").await;
         run(process, api, "sysctl -w net.ipv4.ip_forward=1").await;
         let inside = api.store().config.pods;
         let comment = "kubenet: SNAT for outbound traffic from cluster";

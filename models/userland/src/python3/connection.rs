@@ -84,10 +84,13 @@ impl Connection {
                 self.answer(process, root, &head).await;
             }
         }
-        self.write(process.now())
+        // Where computing takes no time, this does not either.
+        let computes = process.world().kernel(process.machine).config.exec_time > Nanos::ZERO;
+        self.write(process.now() + if computes { FINISHING } else { Nanos::ZERO })
     }
 
-    fn write(&mut self, now: Nanos) -> Next {
+    /// Writes what is left; when all is written, the connection ends at this time.
+    fn write(&mut self, ends_at: Nanos) -> Next {
         while let Some(first) = self.to_send.first_mut() {
             match self.socket.write(first) {
                 Ok(0) => return Next::Wait,
@@ -100,7 +103,7 @@ impl Connection {
                 Err(_) => return Next::Close,
             }
         }
-        self.ends_at = Some(now + FINISHING);
+        self.ends_at = Some(ends_at);
         Next::Wait
     }
 
