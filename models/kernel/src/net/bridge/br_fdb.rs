@@ -30,22 +30,18 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
         return;
     }
     match br.fdb.find_mut(source, vid) {
+        Some(entry) if entry.is_local => own_address(cx, bridge, port, source, vid),
         Some(entry) => {
-            if entry.is_local {
-                return own_address(cx, bridge, port, source, vid);
-            }
-            let moved = entry.port != Some(port) && !entry.sticky;
-            if moved {
-                entry.port = Some(port);
-                entry.added_by_external_learn = false;
-            }
             entry.updated = now;
-            let entry = *entry;
-            if moved {
-                fdb_notify(cx, bridge, entry, false);
+            if entry.port == Some(port) || entry.sticky {
+                cx.note(|cx| Note::Fdb(FdbNote::Known(source, name(cx, port))));
+                return;
             }
-            let note = if moved { FdbNote::Moved } else { FdbNote::Known };
-            cx.note(|cx| Note::Fdb(note(source, name(cx, port))));
+            entry.port = Some(port);
+            entry.added_by_external_learn = false;
+            let entry = *entry;
+            fdb_notify(cx, bridge, entry, false);
+            cx.note(|cx| Note::Fdb(FdbNote::Moved(source, name(cx, port))));
         }
         None => {
             insert(cx, bridge, FdbEntry::new(source, vid, Some(port), now));
@@ -56,6 +52,7 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
 }
 
 /// Makes an entry, and tells programs.
+#[cold]
 fn insert(cx: &mut Cx, bridge: DevId, entry: FdbEntry) {
     bridge_mut(cx, bridge).fdb.insert(entry);
     fdb_notify(cx, bridge, entry, false);
@@ -77,6 +74,7 @@ pub(super) fn delete_if(cx: &mut Cx, bridge: DevId, mut goes: impl FnMut(&FdbEnt
 }
 
 /// Tells programs of an entry.
+#[cold]
 fn fdb_notify(cx: &mut Cx, bridge: DevId, entry: FdbEntry, deleted: bool) {
     let (netns, now) = (cx.k.devs[bridge].netns, cx.now);
     cx.rtnl_notify(netns, deleted, |kernel| {
