@@ -48,7 +48,7 @@ use crate::tables::gro::GroVerdict;
 use crate::tables::ip_tunnel::{IpTunnelInfo, IpTunnelKey, TUNNEL_CSUM, TUNNEL_DONT_FRAGMENT, TUNNEL_KEY};
 use crate::tables::netdev::{AddrAssign, NetDevice};
 use crate::tables::netdev_features::{FRAGLIST, GSO_SOFTWARE, HW_CSUM, LLTX, RXCSUM, SG};
-use crate::tables::route::{FlowOut, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable};
+use crate::tables::route::{FlowOut, KeptRoute, RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::skb::PacketType;
 use crate::tables::vxlan::{VxlanConfig, VxlanDev, VxlanNet, VxlanRdst, VxlanRemote, VxlanSock};
 use crate::{Cx, Kernel};
@@ -311,20 +311,18 @@ pub fn vxlan_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if proxy && protocol == ETH_P_ARP {
         return arp_reduce(cx, skb, dev);
     }
-    let mut is_known = vxlan_find_mac(cx, skb, dev, dest);
+    // How many places the entry has.
+    let find = |cx: &mut Cx, mac| vxlan_find_mac(cx, skb, dev, mac).map(|entry| (mac, entry.remotes.len()));
+    let mut entry = find(cx, dest);
     let mut did_rsc = false;
-    if is_known && rsc && protocol == ETH_P_IP && leads_to_router(cx, dev, dest) {
+    if entry.is_some() && rsc && protocol == ETH_P_IP && leads_to_router(cx, dev, dest) {
         did_rsc = route_shortcircuit(cx, skb, dev);
         if did_rsc {
             dest = cx.skbs.eth_hdr(skb).dest();
-            is_known = vxlan_find_mac(cx, skb, dev, dest);
+            entry = find(cx, dest);
         }
     }
-    let entry = match is_known {
-        true => Some(dest),
-        false => vxlan_find_mac(cx, skb, dev, Mac::ZERO).then_some(Mac::ZERO),
-    };
-    let Some(mac) = entry else {
+    let Some((mac, count)) = entry.or_else(|| find(cx, Mac::ZERO)) else {
         if l2miss && !dest.is_multicast() {
             vxlan_fdb_miss(cx, skb, dev, dest);
         }
@@ -334,7 +332,6 @@ pub fn vxlan_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     if did_rsc && is_bridge_local(cx, dev, mac) {
         return vxlan_encap_bypass(cx, skb, dev, dev, true);
     }
-    let count = vxlan_mut(cx, dev).find(mac).map_or(0, |entry| entry.remotes.len());
     for at in 1..count {
         let clone = cx.skb_clone(skb);
         vxlan_xmit_one(cx, clone, dev, Some((mac, at)));
@@ -370,6 +367,8 @@ struct Outer {
     df: bool,
     csum: bool,
     cache: Cache,
+    /// What this CPU keeps there.
+    kept: Option<KeptRoute>,
 }
 
 /// Who keeps the last route to a place.
@@ -383,7 +382,8 @@ enum Cache {
 /// As the entry and the device say; `None`: nowhere.
 fn outer_of_entry(cx: &Cx, (skb, dev): (SkbId, DevId), (mac, at): (Mac, usize)) -> Option<Outer> {
     let device = vxlan(cx.k, dev)?;
-    let to = device.find(mac)?.remotes.get(at)?.to;
+    let VxlanRemote { to, dst_cache } = device.find(mac)?.remotes.get(at)?;
+    let (to, kept) = (*to, dst_cache.get(cx.cpu));
     let VxlanConfig { tos, ttl, ttl_inherit, df, udp_csum: csum, saddr, .. } = device.cfg;
     let ttl = match (ttl_inherit, ttl) {
         (true, _) => ip_tunnel_get_ttl(cx, skb),
@@ -392,7 +392,8 @@ fn outer_of_entry(cx: &Cx, (skb, dev): (SkbId, DevId), (mac, at): (Mac, usize)) 
     };
     let tos = if tos == 1 { ip_tunnel_get_dsfield(cx, skb) } else { tos };
     let df = outer_df(cx, skb, df);
-    (!to.ip.is_unspecified()).then_some(Outer { to, saddr, tos, ttl, df, csum, cache: Cache::Entry(mac, at) })
+    let cache = Cache::Entry(mac, at);
+    (!to.ip.is_unspecified()).then_some(Outer { to, saddr, tos, ttl, df, csum, cache, kept })
 }
 
 /// As the packet says.
@@ -407,6 +408,7 @@ fn outer_of_info(cx: &Cx, (skb, dev): (SkbId, DevId)) -> Option<Outer> {
         ttl,
         df: tun_flags & TUNNEL_DONT_FRAGMENT != 0,
         csum: tun_flags & TUNNEL_CSUM != 0,
+        kept: info.dst_cache_get(cx.cpu),
         cache: Cache::Info(info),
     })
 }
@@ -487,13 +489,10 @@ fn vxlan_get_route(
     if mark != 0 || by_tos {
         return output_route(cx, (skb, dev), net, flow, to);
     }
-    let mut kept = match &outer.cache {
-        Cache::Entry(mac, at) => {
-            remote_mut(cx, dev, (*mac, *at)).and_then(|remote| remote.dst_cache.get(cpu))
-        }
-        Cache::Info(info) => info.dst_cache_get(cpu),
-    };
+    let mut kept = outer.kept;
+    let is_whole = kept.is_some_and(|kept| kept.route.neigh.is_some());
     let found = match ipv4_dst_check(cx.k, net, &mut kept) {
+        Some(found) if is_whole => return Ok(found),
         Some(found) => found,
         None => {
             let found = output_route(cx, (skb, dev), net, flow, to)?;

@@ -20,7 +20,7 @@ use crate::tables::klog::LOG_INFO;
 use crate::tables::neigh_types::Nud;
 use crate::tables::netdev::NetDevice;
 use crate::tables::rtnl::RtnlMsg;
-use crate::tables::vxlan::{AgeTimer, VxlanDev, VxlanFdb, VxlanRdst};
+use crate::tables::vxlan::{AgeTimer, VxlanDev, VxlanFdb, VxlanRdst, VxlanRemote};
 
 /// How often it looks for entries that nobody uses (`FDB_AGE_INTERVAL`).
 const FDB_AGE_INTERVAL: Nanos = Nanos::from_secs(10);
@@ -43,16 +43,14 @@ pub static FDB_OPS: FdbOps = FdbOps {
     dump: vxlan_fdb_dump,
 };
 
-/// The entry of a station, which counts as used; if there is none, false (`vxlan_find_mac`).
-pub fn vxlan_find_mac(cx: &mut Cx, skb: SkbId, dev: DevId, mac: Mac) -> bool {
+/// The entry of a station, which counts as used (`vxlan_find_mac`).
+#[inline]
+pub fn vxlan_find_mac<'a>(cx: &'a mut Cx, skb: SkbId, dev: DevId, mac: Mac) -> Option<&'a mut VxlanFdb> {
     cx.call(Func::VxlanFindMac, skb);
     let now = cx.now;
-    let found = vxlan_mut(cx, dev).find_mut(mac);
-    let is_there = found.is_some();
-    if let Some(entry) = found {
-        entry.used = now;
-    }
-    is_there
+    let entry = vxlan_mut(cx, dev).find_mut(mac)?;
+    entry.used = now;
+    Some(entry)
 }
 
 /// Learns that a station is at the other end that sent a frame; false: the frame is dropped, since its source is none or the
@@ -63,7 +61,12 @@ pub fn vxlan_snoop(cx: &mut Cx, skb: SkbId, dev: DevId, source: Mac, from: Ipv4A
             return false;
         }
         let now = cx.now;
-        if vxlan_find_mac(cx, skb, dev, source) {
+        if let Some(entry) = vxlan_find_mac(cx, skb, dev, source) {
+            let is_there = |remote: &VxlanRemote| remote.to.ip == from && remote.to.ifindex == 0;
+            if entry.remotes.first().is_some_and(is_there) {
+                cx.note(|_| Note::Fdb(FdbNote::Known(source, from.to_string())));
+                return true;
+            }
             return moved(cx, dev, source, from, now);
         }
         let device = vxlan_mut(cx, dev);
@@ -81,16 +84,13 @@ pub fn vxlan_snoop(cx: &mut Cx, skb: SkbId, dev: DevId, source: Mac, from: Ipv4A
     })
 }
 
-/// A known station sent a frame from this end.
+/// A known station sent a frame from another end than before.
+#[cold]
 fn moved(cx: &mut Cx, dev: DevId, source: Mac, from: Ipv4Addr, now: Nanos) -> bool {
     let Some(entry) = vxlan_mut(cx, dev).find_mut(source) else { return true };
     let is_fixed = entry.is_fixed();
     let Some(remote) = entry.remotes.first_mut() else { return true };
     let before = remote.to.ip;
-    if before == from && remote.to.ifindex == 0 {
-        cx.note(|_| Note::Fdb(FdbNote::Known(source, from.to_string())));
-        return true;
-    }
     if is_fixed {
         return false;
     }

@@ -60,7 +60,7 @@ pub(super) fn arp_reduce(cx: &mut Cx, skb: SkbId, dev: DevId) -> Door {
             vxlan_ip_miss(cx, skb, dev, asked);
         }
         if let Some(ha) = known.flatten()
-            && (!vxlan_find_mac(cx, skb, dev, ha) || !is_bridge_local(cx, dev, ha))
+            && (vxlan_find_mac(cx, skb, dev, ha).is_none() || !is_bridge_local(cx, dev, ha))
         {
             reply(cx, dev, &arp, ha);
         }

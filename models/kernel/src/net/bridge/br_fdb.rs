@@ -32,22 +32,18 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
         return;
     }
     match br.fdb.find_mut(source, vid) {
+        Some(entry) if entry.is_local => own_address(cx, bridge, port, source, vid),
         Some(entry) => {
-            if entry.is_local {
-                return own_address(cx, bridge, port, source, vid);
-            }
-            let moved = entry.port != Some(port) && !entry.sticky;
-            if moved {
-                entry.port = Some(port);
-                entry.added_by_external_learn = false;
-            }
             entry.updated = now;
-            let entry = *entry;
-            if moved {
-                fdb_notify(cx, bridge, entry, false);
+            if entry.port == Some(port) || entry.sticky {
+                cx.note(|cx| Note::Fdb(FdbNote::Known(source, name(cx, port))));
+                return;
             }
-            let note = if moved { FdbNote::Moved } else { FdbNote::Known };
-            cx.note(|cx| Note::Fdb(note(source, name(cx, port))));
+            entry.port = Some(port);
+            entry.added_by_external_learn = false;
+            let entry = *entry;
+            fdb_notify(cx, bridge, entry, false);
+            cx.note(|cx| Note::Fdb(FdbNote::Moved(source, name(cx, port))));
         }
         None => {
             insert(cx, bridge, FdbEntry::new(source, vid, Some(port), now));
@@ -58,6 +54,7 @@ pub fn br_fdb_update(cx: &mut Cx, skb: SkbId, bridge: DevId, port: DevId, source
 }
 
 /// Makes an entry, and tells programs.
+#[cold]
 fn insert(cx: &mut Cx, bridge: DevId, entry: FdbEntry) {
     let fdb = &mut bridge_mut(cx, bridge).fdb;
     let was_static = fdb.find(entry.mac, entry.vlan).is_some_and(|before| before.is_static);
@@ -91,6 +88,7 @@ pub(super) fn delete_if(cx: &mut Cx, bridge: DevId, mut goes: impl FnMut(&FdbEnt
 }
 
 /// Tells programs of an entry.
+#[cold]
 fn fdb_notify(cx: &mut Cx, bridge: DevId, entry: FdbEntry, deleted: bool) {
     let (netns, now) = (cx.k.devs[bridge].netns, cx.now);
     cx.rtnl_notify(netns, deleted, |kernel| {

@@ -54,12 +54,12 @@ pub fn eth_type_trans(cx: &mut Cx, skb: SkbId, dev: DevId) -> bool {
 fn pkt_type(dest: Mac, ours: Mac) -> PacketType {
     if dest == ours {
         PacketType::Host
+    } else if !dest.is_multicast() {
+        PacketType::OtherHost
     } else if dest.is_broadcast() {
         PacketType::Broadcast
-    } else if dest.is_multicast() {
-        PacketType::Multicast
     } else {
-        PacketType::OtherHost
+        PacketType::Multicast
     }
 }
 
