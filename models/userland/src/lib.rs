@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`process`] | [`Process`](process::Process): what a program sees of its machine |
 //! | [`numbers`] | numbers as the C library reads them |
+//! | [`signal`] | signals |
 //! | [`stop`] | what ends a program before its work is done |
 //! | [`harness`] | runs one program without a shell, for tests |
 //! | one module a program | its entry point `main`, listed in [`PROGRAMS`] |
@@ -48,6 +49,7 @@ pub mod procfs;
 pub mod python3;
 pub mod route;
 pub mod services;
+pub mod signal;
 pub mod sleep;
 pub mod socat;
 pub mod sock;

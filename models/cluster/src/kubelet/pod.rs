@@ -211,7 +211,8 @@ impl Sandbox {
     /// Keeps what ends the pod's programs on a real node, where no kubelet does it.
     fn note_end(&self, process: &Process, api: &ApiServer, signal: &str) {
         let Some(attached) = &self.attached else { return };
-        let line = format!("kill {signal}$(ip netns pids {}) 2> /dev/null", attached.netns);
+        // They may have ended by then.
+        let line = format!("kill {signal}$(ip netns pids {}) 2> /dev/null || true", attached.netns);
         let argv = vec!["bash".to_owned(), "-c".to_owned(), line];
         let (at, node, agent) = (process.now(), hostname(process), process.name().to_owned());
         api.note(Ran { at, node, agent, command: Command { argv, stdin: String::new() }, goes_on_in: None });

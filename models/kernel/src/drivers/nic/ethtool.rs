@@ -5,8 +5,7 @@
 use glassnet_hardware::rss::HashFields;
 
 use super::{
-    DESCRIPTORS, FIRST_SLOT, Itr, Nic, close, descriptors, itr, link, nic, nic_mut, open, reset,
-    set_intervals, set_rings,
+    DESCRIPTORS, FIRST_SLOT, Itr, Nic, close, descriptors, itr, link, nic, nic_mut, open, reset, set_rings,
 };
 use crate::ids::DevId;
 use crate::link::{
@@ -111,7 +110,7 @@ fn set_coalesce(cx: &mut Cx, dev: DevId, wanted: Coalesce) -> Result<(), Errno> 
     let itr = Itr::new(wanted.rx_usecs);
     nic.rings.iter_mut().for_each(|ring| ring.itr = itr);
     let (plug, vectors) = (nic.plug, nic.irqs.len());
-    set_intervals(cx, plug, vectors, itr.interval());
+    itr::set_intervals(cx, plug, vectors, itr.interval());
     Ok(())
 }
 

@@ -3,8 +3,10 @@
 //! Kernel: drivers/net/ethernet/intel/e1000e/netdev.c (`e1000_update_itr`, `e1000_set_itr`), and the documentation of
 //! `InterruptThrottleRate` in Documentation/networking/device_drivers/ethernet/intel/e1000e.rst
 
+use glassnet_hardware::PlugId;
 use glassnet_sim::Nanos;
 
+use crate::Cx;
 use crate::netlink::Errno;
 
 /// `rx-usecs` at first: the rate follows the traffic, conservatively.
@@ -13,6 +15,14 @@ pub const DEFAULT: u32 = 3;
 const WAYS: [u32; 4] = [0, 1, 3, 4];
 /// The least and the greatest time, µs.
 const USECS: std::ops::RangeInclusive<u32> = 10..=10_000;
+
+/// The least time between two interrupts of each vector. Where computing takes no time, none is held back.
+pub(super) fn set_intervals(cx: &mut Cx, plug: PlugId, vectors: usize, interval: Nanos) {
+    let moderates = cx.k.config.exec_time > Nanos::ZERO;
+    if let Some(card) = cx.fabric.card(plug).filter(|_| moderates) {
+        (0..vectors).for_each(|vector| card.set_interval(vector, interval));
+    }
+}
 
 /// What the traffic is like, with the interrupts a second that suit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

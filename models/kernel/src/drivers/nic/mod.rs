@@ -378,19 +378,11 @@ fn reset(cx: &mut Cx, dev: DevId) {
         card.rss = rss;
         lost.into_iter().for_each(|frame| cx.skbs.bufs.release(frame));
     }
-    set_intervals(cx, plug, use_of.count, Itr::new(usecs).interval());
+    itr::set_intervals(cx, plug, use_of.count, Itr::new(usecs).interval());
     unsent.into_iter().for_each(|skb| _ = cx.kfree_skb(skb, DropReason::NotSpecified));
     for queue in 0..rings.min(cx.k.devs[dev].tx.len()) as u16 {
         netdev_tx_reset_queue(cx, dev, queue);
         netif_tx_start_queue(&mut cx.k.devs[dev], queue);
-    }
-}
-
-/// The least time between two interrupts of each vector. Where computing takes no time, none is held back.
-fn set_intervals(cx: &mut Cx, plug: PlugId, vectors: usize, interval: Nanos) {
-    let moderates = cx.k.config.exec_time > Nanos::ZERO;
-    if let Some(card) = cx.fabric.card(plug).filter(|_| moderates) {
-        (0..vectors).for_each(|vector| card.set_interval(vector, interval));
     }
 }
 

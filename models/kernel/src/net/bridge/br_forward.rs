@@ -7,7 +7,7 @@ use super::br_vlan::{br_allowed_egress, br_handle_vlan};
 use crate::Cx;
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
-use crate::net::core::dev::is_skb_forwardable;
+use crate::net::core::dev_forward::is_skb_forwardable;
 use crate::net::netfilter::core::nf_hook;
 use crate::note::Note;
 use crate::tables::bridge::{BridgePort, PortState};

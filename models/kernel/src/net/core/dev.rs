@@ -36,7 +36,7 @@ use crate::tables::netdev_features::{HIGHDMA, NOCACHE_COPY, SOFT_FEATURES, SOFT_
 use crate::tables::netdev_queue::NetdevQueue;
 use crate::tables::skb::PacketType;
 use crate::tables::softnet::{Napi, NetRxRun, Softirq};
-use crate::tables::vlan_tag::{VLAN_HLEN, VlanProto};
+use crate::tables::vlan_tag::VlanProto;
 use crate::{Cx, Kernel};
 
 /// Receives a packet of a driver without NAPI, in any context.
@@ -430,15 +430,6 @@ pub fn dev_hard_start_xmit(cx: &mut Cx, skb: SkbId) -> Door {
         dev_queue_xmit_nit(cx, skb, dev);
     }
     (cx.k.devs[dev].ops.xmit)(skb)
-}
-
-/// The device is up and the frame fits its MTU, or is a merged one (`is_skb_forwardable`).
-#[inline]
-pub fn is_skb_forwardable(cx: &Cx, dev: DevId, skb: SkbId, len: usize) -> bool {
-    let netdev = &cx.k.devs[dev];
-    // A tag is allowed in addition to the MTU.
-    let most = netdev.mtu as usize + netdev.arphrd.header_len() + VLAN_HLEN;
-    netdev.is_up() && (len <= most || cx.skbs[skb].gso_size != 0)
 }
 
 /// Allocates an unregistered device of a kind. `%d` in the name is replaced at registration.

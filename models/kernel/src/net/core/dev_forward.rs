@@ -2,13 +2,22 @@
 //!
 //! Kernel: net/core/dev.c
 
-use super::dev::is_skb_forwardable;
 use super::skbuff::skb_scrub_packet;
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
 use crate::net::ethernet::eth::eth_type_trans;
 use crate::tables::drop_reason::DropReason;
+use crate::tables::vlan_tag::VLAN_HLEN;
+
+/// The device is up and the frame fits its MTU, or is a merged one (`is_skb_forwardable`).
+#[inline]
+pub fn is_skb_forwardable(cx: &Cx, dev: DevId, skb: SkbId, len: usize) -> bool {
+    let netdev = &cx.k.devs[dev];
+    // A tag is allowed in addition to the MTU.
+    let most = netdev.mtu as usize + netdev.arphrd.header_len() + VLAN_HLEN;
+    netdev.is_up() && (len <= most || cx.skbs[skb].gso_size != 0)
+}
 
 /// Makes a transmitted packet a received one of the device that its own is linked to.
 ///

@@ -280,6 +280,7 @@ mod tests {
             ]),
             switches: BTreeMap::from([("sw".to_owned(), Switch::default())]),
             links: vec![cable(end("a", "eth0"), end("sw", "1")), cable(end("b", "eth0"), end("sw", "2"))],
+            cluster: None,
         };
         let joints: Vec<_> = nics(&topology).iter().map(|n| (n.machine, n.index, n.joint)).collect();
         assert_eq!(joints, [("a", 2, Some(0)), ("a", 3, None), ("b", 2, Some(0)), ("c", 2, None)]);
