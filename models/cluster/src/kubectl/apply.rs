@@ -63,11 +63,10 @@ fn one(session: &mut Session, report: &mut Report, document: &Document) -> Done 
 /// An object as errors of `apply` name it.
 fn info(document: &Document) -> String {
     let (kind, meta) = (document.kind, &document.value["metadata"]);
-    let group = if kind.group().is_empty() { String::new() } else { format!("{}/", kind.group()) };
     format!(
         "Resource: {:?}, GroupVersionKind: {:?}\nName: {:?}, Namespace: {:?}",
-        format!("{group}v1, Resource={}", kind.plural()),
-        format!("{}v1, Kind={}", if group.is_empty() { "/" } else { &group }, kind.name()),
+        format!("{}/v1, Resource={}", kind.group(), kind.plural()),
+        format!("{}/v1, Kind={}", kind.group(), kind.name()),
         document.name(),
         meta["namespace"].as_str().unwrap_or_default()
     )

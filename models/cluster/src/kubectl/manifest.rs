@@ -165,10 +165,12 @@ fn read(
     failures: &mut Vec<Failure>,
 ) {
     for part in split(text) {
-        let value: Value = match serde_saphyr::from_str(part) {
+        // As in Go, the last of several keys wins.
+        let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
+        let value: Value = match serde_saphyr::from_str_with_options(part, options) {
             Ok(value) => value,
             Err(error) => {
-                let why = yaml_error(&error);
+                let why = yaml_error(part, &error);
                 failures.push(Failure::own(format!(
                     "error parsing {source}: error converting YAML to JSON: yaml: {why}"
                 )));
@@ -200,17 +202,14 @@ fn split(text: &str) -> Vec<&str> {
     parts.into_iter().filter(says).collect()
 }
 
-/// What is wrong with YAML, as go-yaml words it.
-pub(super) fn yaml_error(error: &serde_saphyr::Error) -> String {
+/// What is wrong with YAML, as go-yaml words it: errors of its scanner name their line, those of its parser the line before the one
+/// where the mapping began, or before their own if the mapping is the document.
+pub(super) fn yaml_error(text: &str, error: &serde_saphyr::Error) -> String {
     let plain = error.without_snippet();
-    let line = plain.location().map_or(0, |at| at.line());
+    let (line, column) = plain.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
     let message = plain.to_string();
     let message = message.split(" at line ").next().unwrap_or(&message);
     let lower = message.to_lowercase();
-    if lower.contains("duplicate") {
-        let key = message.split(['"', '\'', '`']).nth(1).unwrap_or_default();
-        return format!("unmarshal errors:\n  line {line}: key {key:?} already set in map");
-    }
     const KNOWN: &[(&str, &str)] = &[
         ("mapping values are not allowed", "mapping values are not allowed in this context"),
         ("tab", "found character that cannot start any token"),
@@ -223,11 +222,43 @@ pub(super) fn yaml_error(error: &serde_saphyr::Error) -> String {
         ("node content", "did not find expected node content"),
         ("',' or ']'", "did not find expected ',' or ']'"),
         ("',' or '}'", "did not find expected ',' or '}'"),
+        ("unclosed quote", "found unexpected end of stream"),
         ("unexpected end of", "found unexpected end of stream"),
         ("anchor", "unknown anchor referenced"),
     ];
     let known = KNOWN.iter().find(|(part, _)| lower.contains(part)).map_or(message, |(_, words)| words);
+    let line = match known {
+        "did not find expected key" => match mapping_start(text, line, column) {
+            0 => line.saturating_sub(1),
+            start => start,
+        },
+        _ if line == 1 => 0,
+        _ => line,
+    };
     if line > 0 { format!("line {line}: {known}") } else { known.to_owned() }
+}
+
+/// How many lines stand before the block mapping in which a key was expected at this place.
+fn mapping_start(text: &str, line: usize, column: usize) -> usize {
+    // A dash is an indentation of what follows it.
+    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let before: Vec<&str> = text.lines().take(line.saturating_sub(1)).collect();
+    let mut mapping: Option<(usize, usize)> = None;
+    for (at, line) in before.iter().enumerate().rev() {
+        let depth = indent(line);
+        let is_empty = line.trim().is_empty() || line.trim().starts_with('#');
+        match mapping {
+            _ if is_empty => {}
+            None if depth + 1 < column => mapping = Some((depth, at)),
+            Some((own, _)) if depth == own => mapping = Some((own, at)),
+            Some((own, _)) if depth < own => break,
+            _ => {}
+        }
+        if mapping.is_some_and(|(own, start)| start == at && own > 0 && line.trim_start().starts_with('-')) {
+            break;
+        }
+    }
+    mapping.map_or(0, |(_, at)| at)
 }
 
 /// Takes a document; of a list, each item.
@@ -464,7 +495,7 @@ mod tests {
         assert_eq!(
             failures("a: b: c\n"),
             [
-                "error: error parsing a.yaml: error converting YAML to JSON: yaml: line 1: mapping values are not allowed in this context\n"
+                "error: error parsing a.yaml: error converting YAML to JSON: yaml: mapping values are not allowed in this context\n"
             ]
         );
         let broken = "apiVersion: v1\nkind: Service\n  name: x\n";
@@ -474,6 +505,20 @@ mod tests {
                 "error: error parsing a.yaml: error converting YAML to JSON: yaml: line 3: mapping values are not allowed in this context\n"
             ]
         );
+    }
+
+    #[test]
+    fn errors_of_yaml_name_go_s_line() {
+        let error = |text: &str| match failures(text).as_slice() {
+            [only] => only.split("JSON: yaml: ").nth(1).unwrap_or_default().trim_end().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        // The mapping is the document.
+        assert_eq!(error("a: 1\nb:\n  c: x\n d: y\n"), "line 3: did not find expected key");
+        // It began in the third line.
+        assert_eq!(error("a: 1\nb:\n  c:\n    d: x\n   e: y\n"), "line 2: did not find expected key");
+        assert_eq!(error("a: 1\nb: \"x\n"), "line 2: found unexpected end of stream");
+        assert_eq!(error("a:\n\tb: x\n"), "line 2: found character that cannot start any token");
     }
 
     #[test]

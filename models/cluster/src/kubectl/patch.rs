@@ -36,7 +36,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Done {
         return Err(Failure::own(format!("--type must be one of [json merge strategic], not {given:?}")));
     }
     let patch: Value = serde_saphyr::from_str(&text).map_err(|error| {
-        Failure::own(format!("unable to parse {text:?}: {}", super::manifest::yaml_error(&error)))
+        Failure::own(format!("unable to parse {text:?}: {}", super::manifest::yaml_error(&text, &error)))
     })?;
     let (found, mut failures) = session.named(&session.given.words.clone())?;
     let mut report = Report::new(session, false)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::failure::{Done, Failure};
-use crate::object::Object;
+use crate::object::{Kind, Object};
 
 /// What a label must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,17 +153,33 @@ impl Fields {
         text.split(',').filter(|part| !part.is_empty()).map(read).collect::<Done<Vec<_>>>().map(Fields)
     }
 
+    fn text(&self) -> String {
+        let one = |(field, is_equal, value): &(String, bool, String)| {
+            format!("{field}{}{value}", if *is_equal { "=" } else { "!=" })
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(",")
+    }
+
     /// An object's fields are as wanted. A field by which its kind cannot be selected is refused.
     pub(super) fn matches(&self, object: &Object) -> Done<bool> {
         let mut all = true;
         for (field, is_equal, value) in &self.0 {
             let has = field_of(object, field).ok_or_else(|| {
-                let why = format!("field label not supported: {field}");
+                let why = match object.kind() {
+                    Kind::Namespace | Kind::Node | Kind::Pod | Kind::Service => {
+                        format!("field label not supported: {field}")
+                    }
+                    _ => format!(
+                        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    ),
+                };
+                let kind = object.kind();
+                let resource = format!("{}/v1, Resource={}", kind.group(), kind.plural());
                 Failure::Said(
                     format!(
-                        "Error from server (BadRequest): Unable to find {:?} that match label selector \"\", field selector {:?}: {why}\n",
-                        resource(object),
-                        self.0.iter().map(|(f, e, v)| format!("{f}{}{v}", if *e { "=" } else { "!=" })).collect::<Vec<_>>().join(",")
+                        "Error from server (BadRequest): Unable to find {resource:?} that match label selector \"\", field selector \
+                         {:?}: {why}\n",
+                        self.text()
                     ),
                     1,
                 )
@@ -172,12 +188,6 @@ impl Fields {
         }
         Ok(all)
     }
-}
-
-fn resource(object: &Object) -> String {
-    let kind = object.kind();
-    let group = if kind.group().is_empty() { String::new() } else { format!("{}/", kind.group()) };
-    format!("{group}v1, Resource={}", kind.plural())
 }
 
 fn field_of(object: &Object, field: &str) -> Option<String> {

@@ -119,6 +119,7 @@ impl Cluster {
             for agent in &mut agents {
                 let _ = agent.as_mut().poll(cx);
             }
+            self.kubelet();
             let polled = command.as_mut().poll(cx);
             if polled.is_ready() {
                 for agent in &mut agents {
@@ -132,6 +133,34 @@ impl Cluster {
         });
         let status = harness::drive(&self.world, &self.sleepers, together);
         (status, stdout.text(), stderr.text())
+    }
+
+    /// Ends every pod that is to run once, and every command that is to run in a pod; removes pods that are to go.
+    fn kubelet(&self) {
+        for exec in self.api.take_execs("node1") {
+            *exec.ended.lock().unwrap() = Some(exec.child.argv.len() as i32);
+        }
+        let pods: Vec<k8s_openapi::api::core::v1::Pod> = self.api.store().list().cloned().collect();
+        for mut pod in pods {
+            let spec = pod.spec.clone().unwrap();
+            let key = crate::object::Object::from(pod.clone()).key();
+            let now = glassnet_sim::Nanos::ZERO;
+            if spec.restart_policy.as_deref() != Some("Never") || spec.node_name.is_none() {
+                continue;
+            }
+            if pod.metadata.deletion_timestamp.is_some() {
+                self.api.store().remove(&key, now);
+            } else if self.api.logged(&key).is_empty() {
+                self.api.log(&key, b"hello\n");
+                let ended = serde_json::json!({"exitCode": 3, "reason": "Error"});
+                pod.status = serde_json::from_value(serde_json::json!({
+                    "phase": "Failed",
+                    "containerStatuses": [{"name": "a", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": ended}}],
+                }))
+                .unwrap();
+                self.api.store().update(pod, now).unwrap();
+            }
+        }
     }
 
     /// Runs `kubectl` with words between blanks: status, then standard output and error together.
@@ -340,4 +369,63 @@ fn what_is_not_modelled_is_refused_by_name() {
     cluster.says("get sts", 2, "not modelled yet: kubectl with sts\n");
     cluster.says("get foo", 1, "error: the server doesn't have a resource type \"foo\"\n");
     cluster.says("--context=x get pods", 1, "error: context \"x\" does not exist\n");
+}
+
+#[test]
+fn one_command_in_a_pod_of_its_own_or_in_another() {
+    let cluster = Cluster::new();
+    with_node(&cluster);
+    let (status, text) = cluster.kubectl("run a --image=busybox -i --rm --restart=Never -q -- echo hello");
+    assert_eq!(
+        (status, text.as_str()),
+        (3, "hello\npod \"a\" deleted from default namespace\npod default/a terminated (Error)\n\n")
+    );
+    cluster.kubectl("run web --image=nginx");
+    run_pods(&cluster);
+    cluster.says("exec web -- ls -l", 2, "command terminated with exit code 2\n");
+    cluster.says("exec web ls", 1, "error: exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and examples\n");
+    cluster.says("exec web -c b -- ls", 1, "error: container b is not valid for pod web out of: web\n");
+    cluster.says("exec nosuch -- ls", 1, "Error from server (NotFound): pods \"nosuch\" not found\n");
+}
+
+#[test]
+fn services_are_described_with_their_endpoints() {
+    let cluster = Cluster::new();
+    with_node(&cluster);
+    cluster.kubectl("run web --image=nginx --port=80 --labels=app=web");
+    run_pods(&cluster);
+    cluster.file("web.yaml", SERVICE);
+    cluster.kubectl("apply -f web.yaml");
+    cluster.says(
+        "describe svc web",
+        0,
+        "Name:                     web\nNamespace:                default\nLabels:                   <none>\nAnnotations:              \
+         <none>\nSelector:                 app=web\nType:                     ClusterIP\nIP Family Policy:         SingleStack\nIP \
+         Families:              IPv4\nIP:                       10.96.0.10\nIPs:                      10.96.0.10\nPort:                     \
+         <unset>  80/TCP\nTargetPort:               8080/TCP\nEndpoints:                10.244.0.5:8080\nSession Affinity:         \
+         None\nInternal Traffic Policy:  Cluster\nEvents:                   <none>\n",
+    );
+    cluster.says("get endpoints web --no-headers", 0, "web   10.244.0.5:8080   0s\nWarning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n");
+    cluster.says("describe svc nosuch", 1, "Error from server (NotFound): services \"nosuch\" not found\n");
+}
+
+#[test]
+fn what_may_not_change_does_not() {
+    let cluster = Cluster::new();
+    cluster.kubectl("create deployment web --image=nginx");
+    let patch = "patch deploy web -p {\"spec\":{\"selector\":{\"matchLabels\":{\"x\":\"y\"}},\"template\":{\"metadata\":{\"labels\":{\"x\":\"y\"}}}}}";
+    cluster.says(
+        patch,
+        1,
+        "The Deployment \"web\" is invalid: spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"web\",\"x\":\"y\"}}: field is \
+         immutable\n",
+    );
+    cluster.says("delete ns default", 1, "Error from server (Forbidden): namespaces \"default\" is forbidden: this namespace may not be deleted\n");
+    cluster.kubectl("create service nodeport web --tcp=80");
+    cluster.says("patch svc web -p {\"spec\":{\"type\":\"ClusterIP\"}}", 0, "service/web patched\n");
+    cluster.says(
+        "get svc web -o jsonpath={.spec.type}{.spec.ports[0].nodePort}{.spec.externalTrafficPolicy}",
+        0,
+        "ClusterIP",
+    );
 }
