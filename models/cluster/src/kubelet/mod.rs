@@ -17,10 +17,12 @@ use std::sync::{Arc, Mutex};
 
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_sim::Nanos;
+use glassnet_userland::identity::RELEASE;
 use glassnet_userland::process::{Exit, Process, Running};
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, Pod};
+use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::VERSION;
 use crate::api::{self, ApiServer, Watch};
 use crate::command::{Command, NodeShell, Run, hostname};
 use crate::config::{NodeConfig, Range};
@@ -64,9 +66,11 @@ struct Kubelet {
     network: Kubenet,
     /// By uid.
     sandboxes: BTreeMap<String, Sandbox>,
-    /// Commands of `kubectl exec` that run, each with where its status is wanted.
-    execs: Vec<(Arc<Exit>, Arc<Mutex<Option<i32>>>)>,
+    execs: Vec<Entered>,
 }
+
+/// A command of `kubectl exec` that runs, and where its status is wanted.
+type Entered = (Arc<Exit>, Arc<Mutex<Option<i32>>>);
 
 async fn run(process: &mut Process, api: &Arc<ApiServer>, line: &str) {
     // What failed shows in the node's state; the next commands show what follows from it.
@@ -92,8 +96,20 @@ impl Kubelet {
         let addresses = [("InternalIP", self.address.as_str()), ("Hostname", self.node.as_str())];
         let addresses =
             addresses.map(|(kind, text)| NodeAddress { type_: kind.to_owned(), address: text.to_owned() });
-        let status =
-            NodeStatus { addresses: Some(addresses.to_vec()), conditions: None, ..NodeStatus::default() };
+        let node_info = NodeSystemInfo {
+            kubelet_version: format!("v{VERSION}"),
+            kube_proxy_version: format!("v{VERSION}"),
+            kernel_version: RELEASE.to_owned(),
+            os_image: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+            operating_system: "linux".to_owned(),
+            architecture: "amd64".to_owned(),
+            ..NodeSystemInfo::default()
+        };
+        let status = NodeStatus {
+            addresses: Some(addresses.to_vec()),
+            node_info: Some(node_info),
+            ..NodeStatus::default()
+        };
         let metadata =
             ObjectMeta { name: Some(self.node.clone()), labels: Some(labels), ..ObjectMeta::default() };
         let node = Node { metadata, spec: None, status: Some(status) };
