@@ -282,10 +282,12 @@ impl World {
     /// A program that waited has its CPU again, which costs time. What nobody else woke was woken by a timer of this CPU.
     pub fn go_on(&mut self, machine: MachineId, cpu: CpuId, pid: u32) {
         if let Some(is_woken) = self.machines[machine.index()].asleep.remove(&pid) {
-            self.run_task(machine, cpu, |cx| {
-                let wake_up = if is_woken { Nanos::ZERO } else { cx.k.profile.wake_up };
-                cx.now += wake_up + cx.k.profile.context_switch;
-            });
+            let profile = &self.machines[machine.index()].profile;
+            let wake_up = if is_woken { Nanos::ZERO } else { profile.wake_up };
+            let cost = wake_up + profile.context_switch;
+            if cost > Nanos::ZERO {
+                self.run_task(machine, cpu, |cx| cx.now += cost);
+            }
         }
     }
 
