@@ -358,7 +358,8 @@ fn ip_vs_tunnel_xmit(cx: &mut Cx, skb: SkbId, id: ConnId, state: &HookState, iph
             dont_fragment,
             ignore_df: true,
         };
-        let (dev, ident) = (cx.skbs[skb].dev, ip_select_ident(cx, state.netns, cx.skbs[skb].gso_segs.max(1)));
+        let (dev, segs) = (cx.skbs[skb].dev, cx.skbs[skb].gso_segs.max(1));
+        let ident = if dont_fragment { 0 } else { ip_select_ident(cx, state.netns, segs) };
         push_ip_header(cx, skb, route, &header, ident);
         let pkt = &mut cx.skbs[skb];
         pkt.dev = if state.hook == Hook::LocalOut { route.dev } else { dev };
