@@ -79,7 +79,7 @@ impl Lines {
     }
 
     /// The text with its tabs, as `rollout history --revision` prints it.
-    pub(super) fn as_they_are(self) -> String {
+    pub(super) fn into_text(self) -> String {
         self.0
     }
 
@@ -268,6 +268,9 @@ fn containers(
     }
 }
 
+/// One of the numbers of a port.
+type Number = fn(&ContainerPort) -> i32;
+
 fn basics(lines: &mut Lines, container: &Container, status: Option<&ContainerStatus>, space: &str) {
     lines.add(1, format!("{}{}:", if space.is_empty() { "" } else { " " }, container.name));
     if let Some(status) = status {
@@ -277,14 +280,14 @@ fn basics(lines: &mut Lines, container: &Container, status: Option<&ContainerSta
     if let Some(status) = status {
         lines.add(2, format!("Image ID:\t{}", status.image_id));
     }
-    let shown = |number: fn(&ContainerPort) -> i32| {
+    let shown = |number: Number| {
         let one = |port: &ContainerPort| {
             let text = format!("{}/{}", number(port), port.protocol.as_deref().unwrap_or("TCP"));
             port.name.as_ref().map_or(text.clone(), |name| format!("{text} ({name})"))
         };
         container.ports.iter().flatten().map(one).collect::<Vec<_>>().join(", ")
     };
-    let numbers: [(&str, fn(&ContainerPort) -> i32); 2] =
+    let numbers: [(&str, Number); 2] =
         [("Port", |port| port.container_port), ("Host Port", |port| port.host_port.unwrap_or(0))];
     for (title, number) in numbers {
         let text = shown(number);

@@ -183,7 +183,7 @@ pub(super) fn history(session: &mut Session) -> Done {
             let (_, set) = found.ok_or_else(|| Failure::own("unable to find the specified revision"))?;
             let mut lines = Lines::default();
             template(&mut lines, &set.spec.clone().and_then(|spec| spec.template).unwrap_or_default());
-            let text = lines.as_they_are();
+            let text = lines.into_text();
             session.say(format!("deployment.apps/{name} with revision #{wanted}\n{text}"));
             continue;
         }
