@@ -271,6 +271,11 @@ impl Differ<'_> {
             Some(value) => canon::table(command, value),
             None => Value::Null,
         };
+        // A dump that would be empty may not have been made.
+        let clean = |tables, ports| match clean(tables, ports) {
+            Value::Array(rows) if rows.is_empty() => Value::Null,
+            value => value,
+        };
         let [real_ports, model_ports] = &self.ports;
         let (mut real, mut model) = (clean(real, real_ports), clean(model, model_ports));
         canon::of_both(command, &mut real, &mut model);

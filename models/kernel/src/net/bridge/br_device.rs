@@ -10,6 +10,7 @@ use super::br_multicast::br_multicast_join_snoopers;
 use super::br_netfilter_hooks::br_nf_dev_xmit;
 use super::br_netlink::{br_changelink, br_setport, br_validate};
 use super::br_promisc::br_manage_promisc;
+use super::br_stp::br_port_state_selection;
 use super::br_vlan::{br_allowed_ingress, join_default_vlan};
 use crate::door::Door;
 use crate::ids::{DevId, SkbId};
@@ -78,8 +79,12 @@ fn br_dev_open(cx: &mut Cx, bridge: DevId) -> Result<(), Errno> {
 fn br_dev_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
     let attrs = new.info.data().cloned().unwrap_or_default();
     br_validate(cx.k, &new.dev, &attrs)?;
+    let is_given = new.address.is_some();
     let bridge = register_netdevice(cx, new.dev)?;
     let addr = cx.k.devs[bridge].addr;
+    if is_given {
+        br_port_state_selection(cx, bridge);
+    }
     fdb_add_local(cx, bridge, None, addr);
     join_default_vlan(cx, bridge, bridge);
     br_changelink(cx, bridge, &attrs).inspect_err(|_| br_dev_delete(cx, bridge))?;

@@ -108,14 +108,14 @@ mod tests {
 
     /// 2^-2 of the difference every two seconds.
     #[test]
-    fn rates_follow_slowly_and_are_rounded_up() {
+    fn rates_follow_slowly_and_are_rounded() {
         let mut stats = Stats::default();
         stats.cnt.conns = 16;
         assert_eq!(stats.shown(), KStats::default(), "nothing is shown before it is measured");
         stats.estimate();
         assert_eq!((stats.shown().counters.conns, stats.shown().rates.conns), (16, 2));
         stats.estimate();
-        assert_eq!(stats.shown().rates.conns, 2);
+        assert_eq!(stats.shown().rates.conns, 1, "1.5 is rounded down");
         for _ in 0..40 {
             stats.estimate();
         }
