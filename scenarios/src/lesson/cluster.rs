@@ -146,6 +146,10 @@ impl Checker<'_> {
                 return Err(self.reader.error_with_help(self.span(&mode), message, "no mode", help));
             }
         };
+        if config.mode == Mode::Userspace && config.version == Version::V1_20 {
+            let message = "not modelled yet in a cluster: the sockets of kube-proxy's userspace mode";
+            return Err(self.reader.error(self.span(&mode), message, "only its rules are written"));
+        }
         match Proxier::new(config.clone()) {
             Ok(_) => Ok(Some(config)),
             Err(error) => {

@@ -1,4 +1,6 @@
 //! kube-proxy as a program of its node: it learns of services and endpoints, and syncs at most once a second.
+//!
+//! Not modelled: what listens ([`Proxier::listeners`]): health checks of load balancers get no answer.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

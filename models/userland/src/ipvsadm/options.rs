@@ -521,14 +521,13 @@ fn check_options(options: &Options, command: &str, allowed: &str) -> Done {
             (true, 'x') => {
                 return fail(format_args!("Illegal '{option}' option with the '{command}' command"));
             }
-            (true, '1') => match one_of.replace(option) {
-                Some(other) => {
+            (true, '1') => {
+                if let Some(other) = one_of.replace(option) {
                     return fail(format_args!(
                         "The option '{option}' conflicts with the '{other}' option in the '{command}' command"
                     ));
                 }
-                None => {}
-            },
+            }
             _ => {}
         }
     }
