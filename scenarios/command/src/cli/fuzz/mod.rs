@@ -37,6 +37,9 @@ pub struct Args {
     /// Seed of the first random case; the next have the numbers that follow. Without it, the time of day
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
+    /// Leave out the networks of these seeds
+    #[arg(long, value_name = "SEED", value_delimiter = ',', requires = "networks")]
+    except: Vec<u64>,
     /// Stop after this many cases that differ
     #[arg(long, default_value_t = 10, value_name = "N")]
     max_differences: usize,

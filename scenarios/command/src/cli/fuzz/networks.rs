@@ -24,7 +24,8 @@ pub(super) fn prepare(args: &Args, seed: u64) -> Result<Duel<'_>, Report> {
         plans.push(networks::kept(&Lesson::parse(path, read(path)?)?));
     }
     let draw = if args.ipvs { networks::balanced } else { networks::plan };
-    plans.extend((seed..seed + args.cases).map(draw));
+    let seeds = (seed..seed + args.cases).filter(|seed| !args.except.contains(seed));
+    plans.extend(seeds.map(draw));
     Ok(Box::new(move |real| duel(args, real, &plans)))
 }
 
