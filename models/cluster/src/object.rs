@@ -174,6 +174,9 @@ impl Kind {
     }
 }
 
+/// The label of an EndpointSlice that names its service.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
 /// Where an object stands in the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {

@@ -13,14 +13,11 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::replicaset::is_ready;
 use super::{is_owned_by, owner_of, selects};
 use crate::error::ApiError;
-use crate::object::{Key, Kind, Object};
+use crate::object::{Key, Kind, Object, SERVICE_NAME};
 use crate::store::Store;
 
 /// How many endpoints a slice holds at most (`--max-endpoints-per-slice`).
 const MOST: usize = 100;
-
-/// The label that names the service.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Writes the slices of all services.
 pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {

@@ -65,7 +65,7 @@ pub fn slice(slice: &discovery::EndpointSlice, node: &str, version: Version) -> 
     {
         return None;
     }
-    let service = labels?.get("kubernetes.io/service-name")?.clone();
+    let service = labels?.get(crate::object::SERVICE_NAME)?.clone();
     let mut ports = Vec::new();
     for port in slice.ports.iter().flatten() {
         let number = port.port.and_then(|number| u16::try_from(number).ok());

@@ -5,11 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::printers::age;
-use crate::object::Object;
+use crate::object::{Object, SERVICE_NAME};
 use crate::store::Store;
-
-/// The label of a slice that names its service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The slices of a service.
 pub(super) fn slices<'a>(store: &'a Store, service: &Object) -> impl Iterator<Item = &'a EndpointSlice> {

@@ -247,8 +247,7 @@ impl Kubelet {
                 continue;
             }
             sandbox.look_after(process, &self.api).await;
-            let now = process.now();
-            let status = status::of(sandbox, &self.address, now);
+            let status = status::of(sandbox, &self.address);
             let place = (sandbox.pod.namespace.clone(), sandbox.pod.name.clone());
             // The pod may be gone.
             let _ = self.api.change(process, |store, now| {

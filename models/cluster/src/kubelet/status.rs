@@ -10,7 +10,7 @@ use super::pod::{Running, Sandbox};
 use crate::store::wall_clock;
 
 /// The status of a pod on this node; times of its conditions are set when it is written.
-pub(super) fn of(sandbox: &Sandbox, node_address: &str, _now: Nanos) -> PodStatus {
+pub(super) fn of(sandbox: &Sandbox, node_address: &str) -> PodStatus {
     let all = &sandbox.containers;
     let ready = all.iter().all(Running::is_ready);
     let over = |container: &Running| {
