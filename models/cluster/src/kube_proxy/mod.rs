@@ -13,6 +13,7 @@
 //! | `userspace` | the userspace mode |
 //! | `conntrack` | entries of connection tracking that lead nowhere |
 //! | [`health`] | ports that are open, and answers of health checks |
+//! | [`explain`] | the objects behind rules and virtual servers, for views |
 //!
 //! What the real one does by netlink or by writing to `/proc/sys` is a command of the tool that does the same: `sysctl -w`, `nfacct`,
 //! `conntrack`, `ipvsadm`, `ip addr`. Of the rest, what it runs is what the real one runs, in the same order.
@@ -27,6 +28,7 @@ mod changes;
 pub mod config;
 mod conntrack;
 mod endpoints;
+pub mod explain;
 pub mod health;
 mod ipset;
 mod iptables;
