@@ -2,7 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use glassnet_cluster::history::pod_word;
+use glassnet_cluster::history::{Named, pod_word};
+use glassnet_cluster::object::{Key, Kind};
 use glassnet_kernel::kernel::INIT_NET;
 
 use super::Settings;
@@ -94,7 +95,9 @@ fn pods(asker: &mut Asker) -> Vec<Place> {
 fn services(asker: &Asker) -> Vec<Asked> {
     let all = asker.objects().map(|objects| objects.history.services()).unwrap_or_default();
     let mut asked = Vec::new();
-    for service in all {
+    // The API server is not reached over the network here, so its service has no endpoints.
+    let is_asked = |service: &Named| service.key != Key::new(Kind::Service, "default", "kubernetes");
+    for service in all.into_iter().filter(is_asked) {
         for (port, protocol) in service.ports {
             let protocol = match protocol.as_str() {
                 "TCP" => Protocol::Tcp,

@@ -13,6 +13,8 @@ use super::question::{Host, Protocol, Question};
 
 /// Most names that an error tells, and how alike they are at least (0 to 1).
 const NEAR: (usize, f32) = (3, 0.5);
+/// Most names that an error lists where none is near.
+const LISTED: usize = 10;
 
 /// An address or a name of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,8 +187,15 @@ impl Around<'_> {
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let (most, alike) = NEAR;
         let near = get_close_matches(name, &all, most, alike);
-        let (intro, near) = if near.is_empty() { ("there are", all) } else { ("near it is", near) };
-        format!("there is no {what} `{name}`: {intro} {}", near.join(", "))
+        if !near.is_empty() {
+            return format!("there is no {what} `{name}`: near it is {}", near.join(", "));
+        }
+        let more = match all.len().saturating_sub(LISTED) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let listed = all[..all.len().min(LISTED)].join(", ");
+        format!("there is no {what} `{name}`: there are {listed}{more}")
     }
 }
 

@@ -75,8 +75,8 @@ const KEPT_SOURCE: &str = "externalTrafficPolicy Local: the client's address sta
 const NO_LOCAL: &str = "no endpoint on this node, and externalTrafficPolicy is Local";
 const NOT_ALLOWED: &str = "loadBalancerSourceRanges does not have the client";
 const REMEMBERED: &str = "sessionAffinity ClientIP: the client was here in the last {seconds} s";
-const BY_CHANCE: &str = "chosen by chance, 1 of {left}";
-const REST: &str = "chosen because no rule before did";
+const BY_CHANCE: &str = "chosen by chance among {left}";
+const REST: &str = "the last one of the list";
 const PROXIED: &str = "its {address}: to the proxy's own socket";
 
 /// The first row that fits a rule tells what it is for.
@@ -136,7 +136,7 @@ const ROWS: &[Row] = &[
     row("nat", "KUBE-XLB-", "KUBE-MARK-MASQ", If::Any, "externalTrafficPolicy Local, but from the node itself: masquerade"),
     row("nat", "KUBE-XLB-", "KUBE-MARK-DROP", If::Any, NO_LOCAL),
     row("nat", "KUBE-XLB-", "KUBE-SEP-", If::Remembered, REMEMBERED),
-    row("nat", "KUBE-XLB-", "KUBE-SEP-", If::Chance, "of this node's endpoints chosen by chance, 1 of {left}"),
+    row("nat", "KUBE-XLB-", "KUBE-SEP-", If::Chance, "chosen by chance among {left} of this node"),
     row("nat", "KUBE-XLB-", "KUBE-SEP-", If::Any, REST),
     row("nat", "KUBE-SV", "KUBE-MARK-MASQ", If::Any, "{internal}"),
     row("nat", "KUBE-SV", "KUBE-SEP-", If::Remembered, REMEMBERED),
