@@ -4,6 +4,7 @@ pub mod card;
 pub mod floor;
 pub mod many;
 pub mod rules;
+pub mod service;
 pub mod vxlan;
 
 use std::net::Ipv4Addr;
@@ -58,6 +59,8 @@ pub struct Chain {
     pub last: DevId,
     /// How many flows the packets belong to, in turn.
     pub flows: u32,
+    /// How many services the flows go to, in turn; 0: all to one address.
+    pub services: u32,
     frame: Vec<u8>,
     sent: u64,
 }
@@ -141,6 +144,7 @@ pub fn bridges(hops: usize) -> Chain {
         first: first.expect("a cable"),
         last: last.expect("a cable"),
         flows: 1,
+        services: 0,
         frame: frame(),
         sent: 0,
     }
@@ -204,7 +208,7 @@ pub fn routers(hops: usize) -> Chain {
     }
     let mut frame = frame();
     frame[..6].copy_from_slice(&world.kernel(MACHINE).devs[cables[0][1]].addr.0);
-    Chain { world, first: cables[0][0], last: cables[hops][1], flows: 1, frame, sent: 0 }
+    Chain { world, first: cables[0][0], last: cables[hops][1], flows: 1, services: 0, frame, sent: 0 }
 }
 
 /// An address of the network of the `n`th cable.
@@ -261,12 +265,20 @@ fn frame_to(daddr: Ipv4Addr) -> Vec<u8> {
 /// Source ports of the flows, after which the next source address follows.
 const PORTS: u32 = 64_000;
 
-/// Makes a frame of [`frame`] one of another flow.
-fn write_flow(frame: &mut [u8], flow: u32) {
+/// The most flows that differ.
+const MOST_FLOWS: u32 = 150 * PORTS;
+
+/// Makes a frame of [`frame`] one of another flow, to one of so many services if there are any.
+fn write_flow(frame: &mut [u8], flow: u32, services: u32) {
     frame[34..36].copy_from_slice(&(1024 + (flow % PORTS) as u16).to_be_bytes());
     let source = flow / PORTS;
     if source > 0 {
         frame[26..30].copy_from_slice(&link(0, 100 + source).octets());
+    }
+    if services > 0 {
+        frame[30..34].copy_from_slice(&service::address(flow % services).octets());
+    }
+    if source > 0 || services > 0 {
         ip_send_check(&mut frame[14..34]);
     }
 }
@@ -355,7 +367,7 @@ impl Default for Pair {
 impl Chain {
     /// Sends a burst through the chain to its end.
     pub fn burst(&mut self) {
-        let (first, frame, flows) = (self.first, &self.frame, self.flows);
+        let (first, frame, flows, services) = (self.first, &self.frame, self.flows, self.services);
         let mut flow = (self.sent % u64::from(flows)) as u32;
         self.world.enter(MACHINE, CPU, |cx| {
             for _ in 0..BURST {
@@ -363,7 +375,7 @@ impl Chain {
                 let packet = cx.skbs.data_mut(skb);
                 packet.copy_from_slice(frame);
                 if flows > 1 {
-                    write_flow(packet, flow);
+                    write_flow(packet, flow, services);
                     flow = (flow + 1) % flows;
                 }
                 cx.skbs[skb].protocol = 0x0800;

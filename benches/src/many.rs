@@ -62,7 +62,8 @@ pub fn vteps(ends: u32, stations: u32) -> Stations {
             add(cx, tunnels[0], &request).expect("a new entry");
         }
     });
-    let chain = Chain { world, first: tunnels[0], last: tunnels[1], flows: 1, frame: frame(), sent: 0 };
+    let chain =
+        Chain { world, first: tunnels[0], last: tunnels[1], flows: 1, services: 0, frame: frame(), sent: 0 };
     Stations { chain, tunnels, stations, sent: 0 }
 }
 

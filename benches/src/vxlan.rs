@@ -20,7 +20,7 @@ pub fn vxlan() -> Chain {
         let (local, group) = (Some(link(0, local)), Some(link(0, remote)));
         tunnel(&mut world, netns, VxlanOptions { local, group, ..VxlanOptions::default() })
     });
-    Chain { world, first, last, flows: 1, frame: frame(), sent: 0 }
+    Chain { world, first, last, flows: 1, services: 0, frame: frame(), sent: 0 }
 }
 
 /// A device that is up, of network 1 on the assigned port.

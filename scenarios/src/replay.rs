@@ -1,6 +1,7 @@
 //! A lesson with a cluster as one without: what its agents ran becomes prompts on the nodes, so that the same text runs on a real kernel.
 //!
-//! Prompts of `kubectl` are left out; what `kubectl exec` runs in a pod stays. A pause of agents is a `sleep`.
+//! Prompts of `kubectl` are left out; what `kubectl exec` runs in a pod stays. A pause of agents is a `sleep`. Nobody answers health checks
+//! there, nor holds ports: kube-proxy's sockets are its own.
 
 use glassnet_cluster::api::ApiServer;
 use glassnet_cluster::command::Ran;
@@ -33,10 +34,13 @@ pub enum ReplayError {
 ///
 /// # Errors
 ///
-/// A prompt does not end, or has `kubectl` in the middle of a command line.
+/// A prompt does not end, or has `kubectl` in the middle of a command line; or kube-proxy itself carries connections.
 pub fn replayed(lesson: &Lesson) -> Result<Lesson, ReplayError> {
-    if lesson.front.topology.cluster.is_none() {
-        return Ok(lesson.clone());
+    let Some(cluster) = &lesson.front.topology.cluster else { return Ok(lesson.clone()) };
+    if let (true, Some(first)) = (cluster.has_userspace_proxy(), lesson.prompts().next()) {
+        let message = "not modelled yet on a real kernel: the sockets of kube-proxy's userspace mode";
+        let error = lesson.error(first.command_span.clone(), message, "clients would get no answer");
+        return Err(ReplayError::Lesson(Box::new(error)));
     }
     let mut run = Run::new(lesson, lab::SEED).map_err(|error| ReplayError::Run(Box::new(error)))?;
     let mut agents = Agents { told: 0, last: Nanos::ZERO };

@@ -1,6 +1,7 @@
 //! `hops bridge|forward K PACKETS` and `hops forward_ct K PACKETS [FLOWS]`: sends packets over a chain of K hops;
 //! `hops vxlan PACKETS`: through a tunnel between two hosts; `hops hostgw PACKETS`: by two hosts that route; `hops udp PACKETS`: from
-//! one connected socket to another over a veth pair; `hops card PACKETS`: through a card, NAPI and a bridge to a socket, one each
+//! one connected socket to another over a veth pair; `hops service_iptables|service_ipvs SERVICES PACKETS`: over a router, each packet the
+//! first of a connection to one of so many services; `hops card PACKETS`: through a card, NAPI and a bridge to a socket, one each
 //! microsecond. Prints ns per packet as its last word.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use glassnet_benches::card::Receiver;
+use glassnet_benches::service::{Mode, services};
 use glassnet_benches::vxlan::vxlan;
 use glassnet_benches::{BURST, Chain, Pair, bridges, routers, routers_ct};
 use glassnet_sim::Nanos;
@@ -33,6 +35,12 @@ fn main() -> ExitCode {
     {
         return run(kind, chain, 2, packets);
     }
+    if let [kind, count, packets] = args.as_slice()
+        && let Some(mode) = mode(kind)
+        && let (Ok(count @ 1..=100_000), Ok(packets @ 1..)) = (count.parse(), packets.parse())
+    {
+        return run(&format!("{kind}, {count} services"), services(mode, count), 1, packets);
+    }
     let (kind, hops, packets, flows) = match args.as_slice() {
         [kind, hops, packets] => (kind, hops, packets, "4000"),
         [kind, hops, packets, flows] if kind == "forward_ct" => (kind, hops, packets, flows.as_str()),
@@ -49,6 +57,15 @@ fn main() -> ExitCode {
         _ => return usage(),
     };
     run(kind, chain, hops, packets)
+}
+
+/// How a router knows services.
+fn mode(kind: &str) -> Option<Mode> {
+    match kind {
+        "service_iptables" => Some(Mode::Iptables),
+        "service_ipvs" => Some(Mode::Ipvs),
+        _ => None,
+    }
 }
 
 /// From one host to another.
@@ -100,8 +117,9 @@ fn card(packets: usize) -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp|card|vxlan|hostgw PACKETS\nK: 1 to 100 hops. \
-         PACKETS: at least 1, rounded up to bursts of {BURST}. FLOWS: 1 to 1000000, without it 4000."
+        "usage: hops bridge|forward K PACKETS\n       hops forward_ct K PACKETS [FLOWS]\n       hops udp|card|vxlan|hostgw PACKETS\n       \
+         hops service_iptables|service_ipvs SERVICES PACKETS\nK: 1 to 100 hops. \
+         PACKETS: at least 1, rounded up to bursts of {BURST}. FLOWS: 1 to 1000000, without it 4000. SERVICES: 1 to 100000."
     );
     ExitCode::from(2)
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 
-use crate::kube_proxy::config::Config as ProxyConfig;
+use crate::kube_proxy::config::{Config as ProxyConfig, Mode};
 
 /// A range of IPv4 addresses, `10.244.0.0/16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,18 @@ pub struct NodeConfig {
     pub labels: BTreeMap<String, String>,
 }
 
+/// How addresses of load balancers are announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// One node answers ARP for an address.
+    Arp,
+    /// A machine that is no node has routes to the nodes.
+    Routes {
+        /// Its name.
+        router: String,
+    },
+}
+
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -80,8 +92,17 @@ pub struct Config {
     pub proxy: Option<ProxyConfig>,
     /// Addresses that the cloud gives to load balancers; without it they stay pending.
     pub balancers: Option<Range>,
+    /// How these addresses are brought to nodes; without it they are not.
+    pub announce: Option<Announce>,
     /// How long an agent takes to learn of a change, ns.
     pub delay: Nanos,
+}
+
+impl Config {
+    /// Clients of services are answered by sockets of kube-proxy.
+    pub fn has_userspace_proxy(&self) -> bool {
+        self.proxy.as_ref().is_some_and(|proxy| proxy.mode == Mode::Userspace)
+    }
 }
 
 /// Length of the prefix of a node's range of pods (`--node-cidr-mask-size`).

@@ -15,9 +15,11 @@
 //! | [`kubelet`] | the kubelet |
 //! | [`kube_proxy`] | services as rules of iptables, virtual servers of IPVS, or a proxy |
 //! | [`routes`] | routes between nodes |
+//! | [`announce`] | addresses of load balancers, brought to nodes |
 //! | [`kubectl`] | `kubectl` |
 
 pub mod admission;
+pub mod announce;
 pub mod api;
 pub mod command;
 pub mod config;
@@ -42,7 +44,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use api::ApiServer;
-use config::Config;
+use config::{Announce, Config};
 use object::Object;
 
 /// The version of Kubernetes.
@@ -51,6 +53,7 @@ pub const VERSION: &str = "1.36.2";
 /// The programs of a cluster.
 #[rustfmt::skip] // One line each, so that they merge.
 pub const PROGRAMS: &[Program] = &[
+    Program::new("/usr/bin/cloud-load-balancer", VERSION, announce::main),
     Program::new("/usr/bin/cloud-route-controller", VERSION, routes::main),
     Program::new("/usr/bin/kube-controller-manager", VERSION, controllers::manager),
     Program::new("/usr/bin/kube-proxy", VERSION, kube_proxy::agent::main),
@@ -117,12 +120,19 @@ fn kubernetes(address: String) -> Service {
 pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
     let Some(api) = ApiServer::in_world(world) else { return Vec::new() };
     let mut all = Vec::new();
+    let announce = api.store().config.announce.clone();
     let nodes = api.store().config.nodes.keys().filter_map(|name| world.machine(name)).collect::<Vec<_>>();
     for (at, node) in nodes.into_iter().enumerate() {
         if at == 0 {
             all.extend([(node, "kube-controller-manager"), (node, "kube-scheduler")]);
         }
         all.extend([(node, "kubelet"), (node, "cloud-route-controller"), (node, "kube-proxy")]);
+        if announce == Some(Announce::Arp) {
+            all.push((node, "cloud-load-balancer"));
+        }
+    }
+    if let Some(Announce::Routes { router }) = &announce {
+        all.extend(world.machine(router).map(|router| (router, "cloud-load-balancer")));
     }
     all
 }

@@ -528,6 +528,31 @@ impl Process {
         }
     }
 
+    /// A thread of the process, which waits by itself. It is polled beside the others.
+    pub fn thread(&self) -> Process {
+        Process {
+            world: self.world.clone(),
+            machine: self.machine,
+            netns: self.netns,
+            affinity: self.affinity,
+            vrf: self.vrf.clone(),
+            program: self.program,
+            pid: self.pid,
+            argv: self.argv.clone(),
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            stdin: self.stdin.clone(),
+            stdout: self.stdout.clone(),
+            stderr: self.stderr.clone(),
+            files: self.files.clone(),
+            signals: self.signals.clone(),
+            shell: self.shell.clone(),
+            sleepers: self.sleepers.clone(),
+            printed: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+
     /// A child without a terminal, with signals of its own, for [`Spawner::detach`].
     pub fn daemon(&self, netns: NetnsId, argv: Vec<String>) -> Child {
         let nowhere = Arc::new(Nowhere);

@@ -163,6 +163,18 @@ impl Sock {
         self.call(|cx| sys::recv_error(cx, self.id).ok().flatten())
     }
 
+    /// Condition of a wait: receiving from it would not block.
+    pub fn readable(&self) -> impl Fn(&World) -> bool + Send + use<> {
+        let (machine, id) = (self.task.machine, self.id);
+        move |world| readable(world, machine, id)
+    }
+
+    /// Condition of a wait: writing to it would not block.
+    pub fn writable(&self) -> impl Fn(&World) -> bool + Send + use<> {
+        let (machine, id) = (self.task.machine, self.id);
+        move |world| writable(world, machine, id)
+    }
+
     /// Waits for a message or error, the deadline, or a handled signal.
     pub async fn wait(&self, process: &mut Process, deadline: Option<Nanos>) -> Woken<()> {
         let (machine, id) = (self.task.machine, self.id);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use glassnet_cluster::config::{Config, NODE_MASK, NodeConfig, Range};
+use glassnet_cluster::config::{Announce, Config, NODE_MASK, NodeConfig, Range};
 use glassnet_cluster::kube_proxy::Proxier;
 use glassnet_cluster::kube_proxy::config::{Config as ProxyConfig, Mode, Version};
 use glassnet_sim::Nanos;
@@ -26,6 +26,8 @@ pub(super) struct RawCluster {
     pods: Option<Spanned<String>>,
     services: Option<Spanned<String>>,
     load_balancers: Option<Spanned<String>>,
+    announce: Option<Spanned<String>>,
+    router: Option<Spanned<String>>,
     network: Option<Spanned<String>>,
     proxy: Option<Spanned<String>>,
     version: Option<Spanned<String>>,
@@ -87,6 +89,7 @@ impl Checker<'_> {
             None => None,
             text => Some(range(text, "192.168.0.128/25", 8..=32)?),
         };
+        let has_balancers = balancers.is_some();
         let delay = match raw.delay {
             None => Nanos(10_000_000),
             Some(text) => Nanos(parse_delay(&text.value).ok_or_else(|| {
@@ -106,8 +109,58 @@ impl Checker<'_> {
         if all.is_empty() {
             return Err(self.reader.error(span, "the cluster has no nodes", "no node here"));
         }
+        let announce = self.announce((raw.announce, raw.router), has_balancers, &all, topology)?;
         let proxy = self.kube_proxy((raw.proxy, raw.version), raw.kube_proxy.unwrap_or_default(), pods)?;
-        Ok(Config { nodes: all, pods, services, proxy, balancers, delay })
+        Ok(Config { nodes: all, pods, services, proxy, balancers, announce, delay })
+    }
+
+    /// How addresses of load balancers are announced.
+    fn announce(
+        &self,
+        (how, router): (Option<Spanned<String>>, Option<Spanned<String>>),
+        has_balancers: bool,
+        nodes: &BTreeMap<String, NodeConfig>,
+        topology: &Topology,
+    ) -> Result<Option<Announce>, LessonError> {
+        let wrong = |text: &Spanned<String>, message: String, label: &str| {
+            Err(self.reader.error(self.span(text), message, label))
+        };
+        let how = match (how, router) {
+            (None, None) => return Ok(None),
+            (None, Some(router)) => {
+                let message = "`router` is for addresses that are announced by routes";
+                return wrong(&router, message.to_owned(), "no `announce: routes`");
+            }
+            (Some(how), router) => (how, router),
+        };
+        match how {
+            (how, _) if !has_balancers => {
+                let message = "there are no addresses to announce: `load_balancers` names them";
+                wrong(&how, message.to_owned(), "no `load_balancers`")
+            }
+            (how, None) if how.value == "arp" => Ok(Some(Announce::Arp)),
+            (how, None) if how.value == "routes" => {
+                wrong(&how, "routes are set at a machine: `router` names it".to_owned(), "no `router`")
+            }
+            (how, Some(router)) if how.value == "routes" => {
+                let name = &router.value;
+                if !topology.nodes.contains_key(name) {
+                    return wrong(&router, format!("there is no machine `{name}`"), "not in the topology");
+                }
+                if nodes.contains_key(name) {
+                    return wrong(&router, format!("`{name}` is a node of the cluster"), "no router");
+                }
+                Ok(Some(Announce::Routes { router: router.value }))
+            }
+            (how, Some(router)) if how.value == "arp" => {
+                wrong(&router, "with ARP no router is told".to_owned(), "no `announce: routes`")
+            }
+            (how, _) => {
+                let message =
+                    format!("{:?} is no way to announce addresses; there are arp and routes", how.value);
+                wrong(&how, message, "arp or routes")
+            }
+        }
     }
 
     /// What each kube-proxy is told; `none`: there is none.
@@ -146,16 +199,15 @@ impl Checker<'_> {
                 return Err(self.reader.error_with_help(self.span(&mode), message, "no mode", help));
             }
         };
-        if config.mode == Mode::Userspace && config.version == Version::V1_20 {
-            let message = "not modelled yet in a cluster: the sockets of kube-proxy's userspace mode";
-            return Err(self.reader.error(self.span(&mode), message, "only its rules are written"));
-        }
-        match Proxier::new(config.clone()) {
-            Ok(_) => Ok(Some(config)),
-            Err(error) => {
-                Err(self.reader.error(self.span(&mode), error.to_string(), "refused by kube-proxy"))
+        let Err(error) = Proxier::new(config.clone()) else { return Ok(Some(config)) };
+        let (span, message) = (self.span(&mode), error.to_string());
+        Err(match config.mode {
+            Mode::Userspace => {
+                let help = "the userspace mode left Kubernetes in 1.26: version \"1.20\" has it";
+                self.reader.error_with_help(span, message, "refused by kube-proxy", help)
             }
-        }
+            _ => self.reader.error(span, message, "refused by kube-proxy"),
+        })
     }
 
     fn cluster_node(

@@ -247,8 +247,10 @@ fn values_of_a_topology_can_be_others() {
     let nodes = "a: { cpus: 2 }, a.b: { nics: { eth0.1: } }, c: ~";
     let links = "[{ endpoints: [\"a:eth0\", \"sw:1\"] }, { endpoints: [\"c:eth0\", \"sw:2\"], rate: 1Gbit }, { endpoints: [\"a.b:eth0.1\", \"sw:3\"] }]";
     let topology = format!("{{ nodes: {{ {nodes} }}, switches: {{ sw: }}, links: {links} }}");
-    let markdown = format!("---\ntitle: 5\ntopology: {topology}\n---\n```console\na# x\n```\n");
-    let yaml = format!("topology: {topology}\nsteps: [{{ on: a, run: x }}]\n");
+    let cluster = "{ nodes: { a: }, proxy: iptables }";
+    let markdown =
+        format!("---\ntitle: 5\ntopology: {topology}\ncluster: {cluster}\n---\n```console\na# x\n```\n");
+    let yaml = format!("topology: {topology}\ncluster: {cluster}\nsteps: [{{ on: a, run: x }}]\n");
     for (name, text) in [("x.md", markdown), ("x.yaml", yaml)] {
         let lesson = parse(name, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let template = Template::of(&lesson).expect("a topology");
@@ -272,6 +274,8 @@ fn values_of_a_topology_can_be_others() {
             ("links.sw:2.rate", "100Mbit"),
             ("links.a.b:eth0.1.delay", "5us"),
             ("switches.sw.queue", "1000"),
+            ("cluster.proxy", "userspace"),
+            ("cluster.version", "1.20"),
         ])
         .expect("values");
         let ring = |node: &str, card: &str| varied.nodes[node].nics[card].rx_ring;
@@ -283,6 +287,8 @@ fn values_of_a_topology_can_be_others() {
         assert_eq!(varied.nodes["a.b"].nics["eth0.1"].driver, "igb");
         assert_eq!((varied.links[0].rate, varied.links[1].rate), (10_000_000_000, 100_000_000));
         assert_eq!((varied.links[2].delay.0, varied.switches["sw"].queue), (5_000, Some(1000)));
+        assert!(varied.cluster.is_some_and(|cluster| cluster.has_userspace_proxy()));
+        assert!(with(&[("cluster.proxy", "userspace")]).expect_err("of 1.20").contains("unknown proxy mode"));
         assert!(with(&[("nodes.a.speed", "1")]).expect_err("no such key").contains("speed"));
         for (path, word) in [
             ("nodes.d.cpus", "no machine `d`: the topology has a, a.b, c"),
@@ -292,6 +298,7 @@ fn values_of_a_topology_can_be_others() {
             ("nodes.a.x.y", "is no place"),
             ("links.a:eth1.rate", "no end of a cable `a:eth1`"),
             ("steps.0", "is no place"),
+            ("cluster.nodes.a", "is no place"),
             ("", "is no place"),
         ] {
             let why = Places::find(path, &lesson.front.topology).expect_err(path);

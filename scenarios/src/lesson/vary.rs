@@ -1,18 +1,19 @@
-//! The topology of a lesson with other values than it gives. A path names one; it is put into the front matter, which is then
-//! read like any other, so whatever a topology has can be varied and is checked.
+//! The topology of a lesson, and its cluster, with other values than it gives. A path names one; it is put into the front matter, which is
+//! then read like any other, so whatever a topology has can be varied and is checked.
 
 use std::path::PathBuf;
 
-use glassnet_cluster::config::Config;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use serde_saphyr::Spanned;
 
+use super::cluster::RawCluster;
 use super::error::Reader;
 use super::markdown::{read_yaml, split_front_matter};
 use super::topology::{Checker, RawTopology, Topology};
 use super::{Lesson, LessonError, is_yaml};
 
-/// Where a value stands in a topology: the keys from the outermost on, for each place that a path names.
+/// Where a value stands in the front matter: the keys from the outermost on, for each place that a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places(Vec<Vec<Key>>);
 
@@ -26,7 +27,7 @@ enum Key {
 
 /// The forms of a path.
 const FORMS: &str = "nodes.MACHINE.cpus, nodes.MACHINE.nics.CARD.KEY, nics.CARD.KEY (on every machine that has the card), \
-    links.MACHINE:CARD.KEY (the cable that ends there), switches.SWITCH.KEY";
+    links.MACHINE:CARD.KEY (the cable that ends there), switches.SWITCH.KEY, cluster.KEY";
 
 impl Places {
     /// Finds what a path names.
@@ -37,6 +38,7 @@ impl Places {
     pub fn find(path: &str, topology: &Topology) -> Result<Places, String> {
         let Some((kind, rest)) = path.split_once('.') else { return Err(unknown(path)) };
         let named = |text: &str| Key::Name(text.to_owned());
+        let mut part = "topology";
         let keys = match kind {
             "nodes" => {
                 let machines = topology.nodes.keys().map(String::as_str);
@@ -72,6 +74,11 @@ impl Places {
                     named_first(rest, "switch", topology.switches.keys().map(String::as_str))?;
                 vec![["switches", switch, key].map(named).to_vec()]
             }
+            "cluster" if topology.cluster.is_none() => return Err("the lesson has no cluster".to_owned()),
+            "cluster" => {
+                part = "cluster";
+                vec![vec![named(rest)]]
+            }
             _ => return Err(unknown(path)),
         };
         let is_key = |keys: &Vec<Key>| match keys.last() {
@@ -80,7 +87,10 @@ impl Places {
             }
             _ => false,
         };
-        if keys.iter().all(is_key) { Ok(Places(keys)) } else { Err(unknown(path)) }
+        if !keys.iter().all(is_key) {
+            return Err(unknown(path));
+        }
+        Ok(Places(keys.into_iter().map(|keys| [vec![named(part)], keys].concat()).collect()))
     }
 }
 
@@ -109,17 +119,18 @@ fn named_first<'a, 'n>(
     }
 }
 
-/// A topology as it is written, to be read with other values.
+/// A topology and a cluster as they are written, to be read with other values.
 #[derive(Clone, Debug)]
 pub struct Template {
     path: PathBuf,
-    topology: Value,
-    cluster: Option<Config>,
+    front: Value,
 }
 
+/// What a front matter or a plan has besides is not varied.
 #[derive(Deserialize)]
-struct Front {
-    topology: Value,
+struct Front<T, C> {
+    topology: T,
+    cluster: Option<C>,
 }
 
 impl Template {
@@ -134,29 +145,32 @@ impl Template {
             true => 0..lesson.source.len(),
             false => split_front_matter(&reader)?.0,
         };
-        let front: Front = read_yaml(&reader, range)?;
-        let cluster = lesson.front.topology.cluster.clone();
-        Ok(Template { path: lesson.path.clone(), topology: front.topology, cluster })
+        let read: Front<Value, Value> = read_yaml(&reader, range)?;
+        let mut front = Map::from_iter([("topology".to_owned(), read.topology)]);
+        front.extend(read.cluster.map(|cluster| ("cluster".to_owned(), cluster)));
+        Ok(Template { path: lesson.path.clone(), front: front.into() })
     }
 
     /// Reads it with these values.
     ///
     /// # Errors
     ///
-    /// A topology has no such key, or does not take the value.
+    /// There is no such key, or it does not take the value.
     pub fn with<'a>(
         &self,
         values: impl Iterator<Item = (&'a Places, &'a str)>,
     ) -> Result<Topology, LessonError> {
-        let mut topology = self.topology.clone();
+        let mut front = self.front.clone();
         for (places, value) in values {
-            places.0.iter().for_each(|place| set(&mut topology, place, value));
+            places.0.iter().for_each(|place| set(&mut front, place, value));
         }
-        let text = topology.to_string();
+        let text = front.to_string();
         let reader = Reader::new(&self.path, &text);
-        let raw: RawTopology = read_yaml(&reader, 0..text.len())?;
-        let topology = Checker { reader: &reader, base: 0 }.topology(raw)?;
-        Ok(Topology { cluster: self.cluster.clone(), ..topology })
+        let raw: Front<RawTopology, Spanned<RawCluster>> = read_yaml(&reader, 0..text.len())?;
+        let checker = Checker { reader: &reader, base: 0 };
+        let mut topology = checker.topology(raw.topology)?;
+        topology.cluster = raw.cluster.map(|cluster| checker.cluster(cluster, &topology)).transpose()?;
+        Ok(topology)
     }
 }
 
@@ -173,5 +187,8 @@ fn set(mut at: &mut Value, place: &[Key], value: &str) {
             }
         };
     }
-    *at = serde_json::from_str(value).ok().filter(Value::is_number).unwrap_or_else(|| value.into());
+    // What a cluster takes are words, also version 1.20.
+    let is_word = place.first() == Some(&Key::Name("cluster".to_owned()));
+    let number = serde_json::from_str(value).ok().filter(Value::is_number).filter(|_| !is_word);
+    *at = number.unwrap_or_else(|| value.into());
 }

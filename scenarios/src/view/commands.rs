@@ -37,6 +37,9 @@ pub fn commands(world: &World, of: &CommandsOf) -> Result<String, String> {
     }
     let is = |wanted: &Option<String>, name: &String| wanted.as_ref().is_none_or(|wanted| wanted == name);
     let mut script = String::from("#!/usr/bin/env bash\n");
+    if api.store().config.has_userspace_proxy() {
+        script.push_str("# Not here: the sockets of kube-proxy, which itself carries connections in the userspace mode.\n");
+    }
     for ran in all.iter().filter(|ran| is(&of.node, &ran.node) && is(&of.agent, &ran.agent)) {
         write_command(&mut script, ran);
     }

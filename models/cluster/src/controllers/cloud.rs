@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Servic
 use crate::error::ApiError;
 use crate::store::Store;
 
-fn addresses(service: &Service) -> impl Iterator<Item = Ipv4Addr> {
+/// The addresses that a load balancer has.
+pub fn balancer_addresses(service: &Service) -> impl Iterator<Item = Ipv4Addr> {
     let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let ingress = status.into_iter().flat_map(|status| status.ingress.iter().flatten());
     ingress.filter_map(|ingress| ingress.ip.as_ref()?.parse().ok())
@@ -18,12 +19,12 @@ fn addresses(service: &Service) -> impl Iterator<Item = Ipv4Addr> {
 /// Gives each load balancer an address, and takes it from services that are none any more.
 pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
     let Some(range) = store.config.balancers else { return Ok(()) };
-    let mut taken: BTreeSet<Ipv4Addr> = store.list::<Service>().flat_map(addresses).collect();
+    let mut taken: BTreeSet<Ipv4Addr> = store.list::<Service>().flat_map(balancer_addresses).collect();
     let services: Vec<Service> = store.list::<Service>().cloned().collect();
     for service in services {
         let spec = service.spec.clone().unwrap_or_default();
         let is_balancer = spec.type_.as_deref() == Some("LoadBalancer");
-        let has = addresses(&service).next().is_some();
+        let has = balancer_addresses(&service).next().is_some();
         let ingress = match (is_balancer, has) {
             (true, false) => {
                 let asked = spec.load_balancer_ip.as_ref().and_then(|text| text.parse().ok());

@@ -27,6 +27,8 @@ use crate::error::ApiError;
 use crate::object::Object;
 use crate::store::Store;
 
+pub use cloud::balancer_addresses;
+
 /// A controller looks at the store and changes it.
 type Controller = fn(&mut Store, Nanos) -> Result<(), ApiError>;
 

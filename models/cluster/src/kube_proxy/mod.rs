@@ -12,8 +12,9 @@
 //! | `ipvs`, `ipset` | the IPVS mode |
 //! | `userspace` | the userspace mode |
 //! | `conntrack` | entries of connection tracking that lead nowhere |
-//! | [`health`] | ports that are open, and answers of health checks |
+//! | [`health`] | ports that are to be open, and answers of health checks |
 //! | [`explain`] | the objects behind rules and virtual servers, for views |
+//! | `sockets` | opens them, and carries what the userspace mode proxies |
 //!
 //! What the real one does by netlink or by writing to `/proc/sys` is a command of the tool that does the same: `sysctl -w`, `nfacct`,
 //! `conntrack`, `ipvsadm`, `ip addr`. Of the rest, what it runs is what the real one runs, in the same order.
@@ -38,6 +39,7 @@ mod local;
 mod names;
 mod net;
 mod services;
+mod sockets;
 mod tables;
 mod userspace;
 
@@ -204,7 +206,7 @@ impl Proxier {
         }
         self.listeners = match &self.mode {
             Proxied::Userspace(mode) => mode.listeners(&self.known, objects.addresses),
-            _ => health::checks(&self.known, version),
+            _ => health::checks(&self.known, &self.config, objects.addresses, node_address),
         };
         if matches!(self.mode, Proxied::Iptables120(_)) {
             self.listeners.extend(health::held(&self.known, &self.config, objects.addresses));

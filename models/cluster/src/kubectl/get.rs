@@ -9,10 +9,11 @@ use super::endpoints;
 use super::failure::{Done, Failure};
 use super::format::Format;
 use super::jsonpath::Template;
+use super::labels::Selector;
 use super::printers;
 use super::report::list;
 use super::resources::{Asked, Resource, asked};
-use super::selector::{Fields, Selector, labels};
+use super::selector::{self, Fields, labels};
 use super::session::Session;
 use crate::error::ApiError;
 use crate::object::{Key, Kind, Object};
@@ -97,7 +98,9 @@ async fn request(session: &mut Session<'_>) -> Done<Request> {
     if by_name && everywhere {
         return Err(Failure::own("a resource cannot be retrieved by name across all namespaces"));
     }
-    let selector = session.given.text("selector").map(Selector::parse).transpose()?;
+    // Endpoints are selected as their services are.
+    let kind = asked.first().and_then(|asked| asked.resource.kind().ok()).unwrap_or(Kind::Service);
+    let selector = session.given.text("selector").map(|text| selector::read(text, kind)).transpose()?;
     if by_name && selector.is_some() {
         return Err(Failure::own("name cannot be provided when a selector is specified"));
     }

@@ -11,7 +11,7 @@
 //! | `session.rs` | a running `kubectl` |
 //! | `failure.rs` | its errors |
 //! | `resources.rs` | what words name |
-//! | `selector.rs` | selectors of labels and fields |
+//! | `labels.rs`, `selector.rs` | selectors of labels and fields |
 //! | `manifest.rs` | files of objects |
 //! | `merge.rs` | merges of manifests |
 //! | `apply.rs`, `create.rs`, `delete.rs` | `apply`, `create`, `delete` and `replace` |
@@ -42,6 +42,7 @@ mod get;
 mod info;
 mod jsonpath;
 mod label;
+mod labels;
 mod manifest;
 mod merge;
 mod output;
@@ -104,10 +105,12 @@ async fn start(process: &mut Process) -> Done {
 
 /// What the command line asks for.
 fn command(args: &[String]) -> Done<Given> {
-    let first = args.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
-    match flags::parse(commands::MODELLED, args) {
-        Err(_) if commands::REFUSED.contains(&first) => Err(Failure::unmodelled(first)),
-        given => given,
+    let words: Vec<&str> = args.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+    let asked = words.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+    let is_asked = |row: &&&str| asked == **row || words.first() == Some(*row);
+    match (flags::parse(commands::MODELLED, args), commands::REFUSED.iter().find(is_asked)) {
+        (Err(_), Some(row)) => Err(Failure::unmodelled(row)),
+        (given, _) => given,
     }
 }
 
@@ -118,6 +121,7 @@ async fn dispatch(session: &mut Session<'_>) -> Done {
         "apply" => apply::run(session).await,
         "cluster-info" => info::cluster(session),
         "config current-context" => info::current_context(session),
+        "config get-contexts" => info::contexts(session),
         "config view" => info::view(session),
         "cordon" => drain::cordon(session, true),
         "create" => create::run(session).await,

@@ -69,6 +69,7 @@ impl Cluster {
             services: Range::parse("10.96.0.0/12").unwrap(),
             proxy: None,
             balancers: None,
+            announce: None,
             delay: glassnet_sim::Nanos::ZERO,
         };
         crate::start(&mut world, config, 1);

@@ -89,21 +89,36 @@ fn load_balancers_are_told_whether_a_node_has_endpoints() {
             .collect();
         let check = check(&checks);
         let healthy = if version == "1.36" { ",\n\t\"serviceProxyHealthy\": true" } else { "" };
+        let answer = check.answer(true);
         assert_eq!(
-            check.body(),
+            answer.body,
             format!(
                 "{{\n\t\"service\": {{\n\t\t\"namespace\": \"default\",\n\t\t\"name\": \"web\"\n\t}},\n\t\"localEndpoints\": 2{healthy}\n}}"
             )
         );
-        assert_eq!(check.status(), 200);
-        let weight =
-            check.headers().into_iter().find(|(name, _)| *name == "X-Load-Balancing-Endpoint-Weight");
+        assert_eq!(answer.status, 200);
+        let weight = answer.headers.into_iter().find(|(name, _)| *name == "X-Load-Balancing-Endpoint-Weight");
         assert_eq!(weight.map(|(_, weight)| weight), (version == "1.36").then(|| "2".to_owned()));
     }
     cluster.slices.clear();
     let mut proxier = Proxier::new(config("1.36", "iptables", None)).unwrap();
     sync(&mut proxier, &cluster, &mut Machine::new()).unwrap();
-    assert_eq!(check(proxier.listeners()).status(), 503);
+    assert_eq!(check(proxier.listeners()).answer(true).status, 503);
+}
+
+#[test]
+fn health_checks_are_answered_where_node_ports_are_taken() {
+    let (cluster, _) = manifest(&folder().join("lb-local"));
+    let asked = |version: &str| {
+        let settings = Some("nodePortAddresses=['192.168.0.0/24']");
+        let mut proxier = Proxier::new(config(version, "iptables", settings)).unwrap();
+        sync(&mut proxier, &cluster, &mut Machine::new()).unwrap();
+        let checks =
+            proxier.listeners().iter().filter(|listener| matches!(listener.purpose, Purpose::HealthCheck(_)));
+        checks.map(|listener| listener.address).collect::<Vec<_>>()
+    };
+    assert_eq!(asked("1.20"), [None]);
+    assert_eq!(asked("1.36"), [Some([192, 168, 0, 1].into())]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! kube-proxy held against recordings of the real one.
 
+mod cost;
 mod effects;
 mod machine;
 mod random;

@@ -65,7 +65,13 @@ fn slice(index: usize, count: usize) -> Value {
     })
 }
 
-fn cluster(count: usize) -> Cluster {
+/// The address of service `index`.
+pub fn service_address(index: usize) -> std::net::Ipv4Addr {
+    address(96, index).parse().unwrap()
+}
+
+/// So many services with two endpoints each.
+pub fn cluster(count: usize) -> Cluster {
     let mut cluster = Cluster::default();
     cluster.apply(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}, "spec": {"podCIDR": "10.244.1.0/24"}}));
     for index in 0..count {

@@ -9,8 +9,7 @@ use glassnet_kernel::world::World;
 use super::open::{connect_call, connected_from};
 use super::{Log, Res, error};
 use crate::process::Process;
-use crate::sock::{Sock, readable};
-use crate::stream::writable;
+use crate::sock::Sock;
 use crate::tun::TunFd;
 
 /// Condition of a wait.
@@ -108,10 +107,7 @@ impl End {
                 let there = first.is_some();
                 Box::new(move |_| there)
             }
-            Io::Connecting(socket, _) | Io::Tcp(socket) | Io::Udp(socket, _) => {
-                let (machine, id) = (socket.task.machine, socket.id);
-                Box::new(move |world| readable(world, machine, id))
-            }
+            Io::Connecting(socket, _) | Io::Tcp(socket) | Io::Udp(socket, _) => Box::new(socket.readable()),
         }
     }
 
@@ -120,10 +116,7 @@ impl End {
         match &self.io {
             Io::Stdio(_) => Box::new(|_| true),
             Io::Tun(tun) => Box::new(tun.writable()),
-            Io::Connecting(socket, _) | Io::Tcp(socket) | Io::Udp(socket, _) => {
-                let (machine, id) = (socket.task.machine, socket.id);
-                Box::new(move |world| writable(world, machine, id))
-            }
+            Io::Connecting(socket, _) | Io::Tcp(socket) | Io::Udp(socket, _) => Box::new(socket.writable()),
         }
     }
 

@@ -16,7 +16,7 @@ use super::options::number;
 use super::{Fail, Log, Res, error, not_modelled};
 use crate::ifconfig::{Change, set_address};
 use crate::process::{Process, Woken};
-use crate::sock::{self, Sock, readable};
+use crate::sock::{self, Sock};
 use crate::tun::TunFd;
 
 /// First free descriptor.
@@ -325,8 +325,7 @@ impl Listener {
 
     /// Somebody is there.
     pub fn readable(&self) -> Box<dyn Fn(&World) -> bool + Send> {
-        let (machine, id) = (self.socket.task.machine, self.socket.id);
-        Box::new(move |world| readable(world, machine, id))
+        Box::new(self.socket.readable())
     }
 
     /// Whether somebody is there.
