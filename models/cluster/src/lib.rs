@@ -9,6 +9,7 @@
 //! | [`admission`] | what it fills in and checks |
 //! | [`store`] | its store |
 //! | [`api`] | the API server, as its clients reach it |
+//! | [`history`] | objects as they were at any time, for views |
 //! | [`command`] | commands that agents run |
 //! | [`controllers`] | controllers and the scheduler |
 //! | [`kubelet`] | the kubelet |
@@ -24,6 +25,7 @@ pub mod command;
 pub mod config;
 pub mod controllers;
 pub mod error;
+pub mod history;
 pub mod kube_proxy;
 pub mod kubectl;
 pub mod kubelet;

@@ -37,6 +37,11 @@ pub(super) struct Attached {
     pub address: Ipv4Addr,
 }
 
+/// The name of a pod's network namespace.
+pub fn netns_name(uid: &str) -> String {
+    format!("cni-{uid}")
+}
+
 impl Kubenet {
     /// The node has a range of pods.
     pub(super) fn is_configured(&self) -> bool {
@@ -70,7 +75,7 @@ impl Kubenet {
         let gateway = range.at(1);
         let address = self.reserve(range)?;
         let id: String = uid.chars().filter(char::is_ascii_hexdigit).take(8).collect();
-        let attached = Attached { netns: format!("cni-{uid}"), veth: format!("veth{id}"), address };
+        let attached = Attached { netns: netns_name(uid), veth: format!("veth{id}"), address };
         let Attached { netns, veth, .. } = &attached;
         let len = range.len;
         let mut lines = vec![format!("ip netns add {netns}"), format!("ip -n {netns} link set lo up")];

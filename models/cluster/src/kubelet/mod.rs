@@ -30,6 +30,7 @@ use crate::object::{Key, Kind, Object};
 use crate::store::wall_clock;
 
 use kubenet::Kubenet;
+pub use kubenet::netns_name;
 use pod::Sandbox;
 
 /// Entry point.
