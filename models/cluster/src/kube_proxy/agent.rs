@@ -18,6 +18,8 @@ use crate::object::{Kept, Key, Kind};
 /// Shortest time between two syncs (`minSyncPeriod`).
 const SHORTEST: Nanos = Nanos(1_000_000_000);
 
+const WATCHED: &[Kind] = &[Kind::EndpointSlice, Kind::Node, Kind::Service];
+
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async move {
@@ -36,14 +38,14 @@ pub fn main(process: &mut Process) -> Running<'_> {
                 return 1;
             }
         };
-        let (mut watch, mut last, mut is_due) = (Watch::default(), None::<Nanos>, false);
+        let (mut watch, mut last, mut is_due) = (Watch::of(WATCHED), None::<Nanos>, false);
         loop {
             let soonest = last.map_or(Nanos::ZERO, |last| last + SHORTEST);
             let again = last.map(|last| last + longest);
             let own = Key::new(Kind::Node, "", &node);
             // Without its node it does not know what is local.
             let deadline = if is_due && watch.objects.contains_key(&own) { Some(soonest) } else { again };
-            api::wait(process, &api, &watch, deadline, |_| false).await;
+            api::wait(process, &api, &mut watch, deadline, |_| false).await;
             let now = process.now();
             let news = watch.take(&api.store(), now);
             is_due |= news.iter().any(|change| concerns(&change.key, &node));
