@@ -23,6 +23,8 @@ use crate::object::{Kept, Kind, SERVICE_NAME};
 /// A command that failed is tried again after so long.
 const AGAIN: Nanos = Nanos(1_000_000_000);
 
+const WATCHED: &[Kind] = &[Kind::EndpointSlice, Kind::Node, Kind::Service];
+
 /// The label of nodes to which no load balancer sends.
 const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
@@ -36,14 +38,13 @@ pub fn main(process: &mut Process) -> Running<'_> {
             process.eprint("cloud-load-balancer: this machine announces nothing\n");
             return 1;
         };
-        let (mut watch, mut done, mut again) = (Watch::default(), BTreeMap::new(), None);
+        let (mut watch, mut done, mut again) = (Watch::of(WATCHED), BTreeMap::new(), None);
         loop {
-            api::wait(process, &api, &watch, again, |_| false).await;
+            api::wait(process, &api, &mut watch, again, |_| false).await;
             let now = process.now();
             let news = watch.take(&api.store(), now);
             let is_due = again.take_if(|at| *at <= now).is_some();
-            let concerns = [Kind::Service, Kind::EndpointSlice, Kind::Node];
-            if !is_due && !news.iter().any(|change| concerns.contains(&change.key.kind)) {
+            if !is_due && news.is_empty() {
                 continue;
             }
             let wanted = role.wanted(&watch, &own);

@@ -6,6 +6,8 @@
 //! | [`config`] | what a cluster is like |
 //! | [`object`] | objects by kind |
 //! | [`error`] | errors of the API server |
+//! | [`events`] | what components tell of objects |
+//! | [`quantity`], [`qos`] | amounts of resources, and what pods ask for |
 //! | [`admission`] | what it fills in and checks |
 //! | [`store`] | its store |
 //! | [`api`] | the API server, as its clients reach it |
@@ -25,11 +27,14 @@ pub mod command;
 pub mod config;
 pub mod controllers;
 pub mod error;
+pub mod events;
 pub mod history;
 pub mod kube_proxy;
 pub mod kubectl;
 pub mod kubelet;
 pub mod object;
+pub mod qos;
+pub mod quantity;
 pub mod routes;
 pub mod store;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
@@ -130,10 +130,12 @@ kinds! {
     DaemonSet, true, ["ds"];
     Deployment, true, ["deploy"];
     EndpointSlice, true, [];
+    Event, true, ["ev"];
     Namespace, false, ["ns"];
     Node, false, ["no"];
     Pod, true, ["po"];
     ReplicaSet, true, ["rs"];
+    Secret, true, [];
     Service, true, ["svc"];
 }
 

@@ -43,6 +43,7 @@ impl Command for ProgramCommand {
             signals: self.place.signals.clone().unwrap_or_default(),
             affinity: self.place.affinity,
             vrf: self.place.vrf.clone(),
+            mounts: self.place.mounts.clone(),
         };
         Ok(CommandStatus::with_code(start(&self.place, self.program, child, job).await))
     }
@@ -58,6 +59,7 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         netns: child.netns,
         affinity: child.affinity,
         vrf: child.vrf.clone(),
+        mounts: child.mounts.clone(),
         signals: Some(child.signals.clone()),
         is_background,
         depth,
@@ -69,6 +71,7 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         netns: child.netns,
         affinity: child.affinity,
         vrf: child.vrf,
+        mounts: child.mounts,
         program,
         pid: machine.new_pid(),
         argv: child.argv,
@@ -214,6 +217,7 @@ pub(super) fn daemon(place: &Place, name: &str) {
         signals: Arc::default(),
         affinity: place.affinity,
         vrf: None,
+        mounts: place.mounts.clone(),
     };
     ShellSpawner { place: place.clone() }.detach(child);
 }
@@ -249,7 +253,7 @@ impl ShellSpawner {
     fn inside(&self, child: &Child) -> Place {
         let signals = Some(child.signals.clone());
         let (netns, affinity, vrf) = (child.netns, child.affinity, child.vrf.clone());
-        Place { netns, affinity, vrf, signals, ..self.place.clone() }
+        Place { netns, affinity, vrf, mounts: child.mounts.clone(), signals, ..self.place.clone() }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bashkit::InMemoryFs;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::tables::cpumask::CpuMask;
-use glassnet_userland::process::{Boxed, SharedWorld, Signal, Signals, Sleepers, Vrf};
+use glassnet_userland::process::{Boxed, Mounts, SharedWorld, Signal, Signals, Sleepers, Vrf};
 
 use super::live::Job;
 use super::terminal::Terminal;
@@ -89,6 +89,8 @@ pub(super) struct Place {
     pub affinity: CpuMask,
     /// The VRF that its programs are bound to.
     pub vrf: Option<Vrf>,
+    /// What its programs see of the machine's files at other places.
+    pub mounts: Mounts,
     /// Signals of the program that started the shell; its commands share them.
     pub signals: Option<Arc<Signals>>,
     /// In a background job.

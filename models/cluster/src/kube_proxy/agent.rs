@@ -26,6 +26,8 @@ const SHORTEST: Nanos = Nanos(1_000_000_000);
 /// The taint of a node that the cluster's autoscaler is about to remove.
 const REMOVED: &str = "ToBeDeletedByClusterAutoscaler";
 
+const WATCHED: &[Kind] = &[Kind::EndpointSlice, Kind::Node, Kind::Service];
+
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async move {
@@ -51,7 +53,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
             }
         };
         let mut thread = process.thread();
-        let agent = Agent { proxier, api, watch: Watch::default(), shared: shared.clone() };
+        let agent = Agent { proxier, api, watch: Watch::of(WATCHED), shared: shared.clone() };
         let mut agent = pin!(agent.run(process));
         let mut served = pin!(sockets::serve(&mut thread, &shared));
         poll_fn(|cx| {
@@ -82,7 +84,7 @@ impl Agent {
             // Without its node it does not know what is local.
             let deadline =
                 if is_due && self.watch.objects.contains_key(&own) { Some(soonest) } else { again };
-            api::wait(process, &self.api, &self.watch, deadline, |_| false).await;
+            api::wait(process, &self.api, &mut self.watch, deadline, |_| false).await;
             let now = process.now();
             let news = self.watch.take(&self.api.store(), now);
             if news.iter().any(|change| concerns(&change.key, &node)) {

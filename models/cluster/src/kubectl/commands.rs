@@ -98,7 +98,7 @@ const LOGS: &[Flag] = &[
     refused("limit-bytes"),
     refused("max-log-requests"),
     refused("prefix"),
-    refused("previous").letter('p'),
+    switch("previous").letter('p'),
     refused("since"),
     refused("since-time"),
     refused("timestamps"),
@@ -179,6 +179,14 @@ const DRAIN: &[Flag] = &[
 const CONFIGMAP: &[Flag] =
     &[text("from-file"), text("from-literal"), refused("from-env-file"), refused("append-hash")];
 
+const SECRET: &[Flag] = &[
+    text("from-file"),
+    text("from-literal"),
+    text("type"),
+    refused("from-env-file"),
+    refused("append-hash"),
+];
+
 const REPLACE: &[Flag] = &[
     optional("cascade", "background"),
     switch("force"),
@@ -238,6 +246,8 @@ pub(super) const MODELLED: &[Command] = &[
     row("create deployment", &[CHANGE, CREATE, DEPLOYMENT]),
     row("create namespace", &[CHANGE, CREATE]),
     row("create ns", &[CHANGE, CREATE]),
+    row("create secret generic", &[CHANGE, CREATE, SECRET]),
+    row("create secret tls", &[CHANGE, CREATE, &[text("cert"), text("key"), refused("append-hash")]]),
     row("create service clusterip", &[CHANGE, CREATE, &[text("tcp"), text("clusterip")]]),
     row("create service externalname", &[CHANGE, CREATE, &[text("tcp"), text("external-name")]]),
     row("create service loadbalancer", &[CHANGE, CREATE, &[text("tcp")]]),
@@ -260,6 +270,7 @@ pub(super) const MODELLED: &[Command] = &[
     row("scale", &[CHANGE, SELECT, MANY, &[number("replicas"), number("current-replicas"), refused("timeout")]]),
     row("set image", &[CHANGE, SELECT, MANY]),
     row("set selector", &[CHANGE, MANY]),
+    row("taint", &[SELECT, &[switch("all"), switch("overwrite"), optional("dry-run", "unchanged"), refused("output").letter('o')]]),
     row("uncordon", &[SELECT, &[optional("dry-run", "unchanged")]]),
     row("version", &[&[switch("client"), refused("output").letter('o')]]),
     row("wait", &[SELECT, MANY, &[text("for"), text("timeout"), refused("field-selector"), refused("output").letter('o')]]),
@@ -300,6 +311,5 @@ pub(super) const REFUSED: &[&str] = &[
     "plugin",
     "port-forward",
     "proxy",
-    "taint",
     "top",
 ];

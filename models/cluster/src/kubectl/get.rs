@@ -256,7 +256,10 @@ impl Table {
     }
 
     fn header(&self) -> Vec<String> {
-        let (columns, more) = printers::columns(self.resource);
+        let (mut columns, more) = printers::columns(self.resource);
+        if self.has_wide_events() {
+            columns = printers::WIDE_EVENTS;
+        }
         let namespace = self.everywhere.then_some("NAMESPACE");
         let more = more.iter().filter(|_| self.wide);
         let mut header: Vec<String> =
@@ -270,16 +273,24 @@ impl Table {
         header
     }
 
+    fn has_wide_events(&self) -> bool {
+        self.wide && self.resource == Resource::Of(Kind::Event)
+    }
+
     fn row(&self, item: &Item, now: &Time) -> Vec<String> {
         let meta = item.object.metadata();
         let mut row = match self.resource {
+            Resource::Of(_) if self.has_wide_events() => match &*item.object {
+                Object::Event(event) => printers::wide_event(event, now),
+                _ => Vec::new(),
+            },
             Resource::Of(_) => printers::row(&item.object, now),
             Resource::Endpoints => endpoints::row(&item.json, meta.creation_timestamp.as_ref(), now),
         };
         if !self.wide {
             row.truncate(printers::columns(self.resource).0.len());
         }
-        if self.with_kind {
+        if self.with_kind && self.resource != Resource::Of(Kind::Event) {
             row[0] = name(item);
         }
         if self.everywhere {

@@ -1,7 +1,6 @@
 //! `kubectl`.
 //!
-//! Each command is a client of the API server: it reads objects from the store and writes them back. Events are not modelled:
-//! `describe` says `<none>`. Requests take no time, and configuration files are not read: each machine of a cluster reaches its
+//! Each command is a client of the API server: it reads objects from the store and writes them back. Requests take no time, and configuration files are not read: each machine of a cluster reaches its
 //! server, as user `kubernetes-admin`.
 //!
 //! | file | owns |
@@ -21,7 +20,7 @@
 //! | `format.rs`, `output.rs`, `jsonpath.rs`, `tabwriter.rs` | forms of output |
 //! | `exec.rs`, `run.rs` | `exec`, `logs` and `run` |
 //! | `expose.rs`, `scale.rs`, `label.rs`, `patch.rs` | `expose`, `scale`, `set`, `label`, `annotate` and `patch` |
-//! | `rollout.rs`, `wait.rs`, `drain.rs` | `rollout`, `wait`, `cordon`, `uncordon` and `drain` |
+//! | `rollout.rs`, `wait.rs`, `drain.rs`, `taint.rs` | `rollout`, `wait`, `cordon`, `uncordon`, `drain` and `taint` |
 //! | `describe.rs`, `describe_pod.rs` | `describe` |
 //! | `info.rs` | `version`, `cluster-info`, `api-resources` and `config` |
 
@@ -57,6 +56,7 @@ mod scale;
 mod selector;
 mod session;
 mod tabwriter;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -128,6 +128,8 @@ async fn dispatch(session: &mut Session<'_>) -> Done {
         "create configmap" | "create cm" => create::configmap(session).await,
         "create deployment" | "create deploy" => create::deployment(session),
         "create namespace" | "create ns" => create::namespace(session),
+        "create secret generic" => create::secret(session).await,
+        "create secret tls" => create::tls(session).await,
         "create service clusterip" => create::service(session, "ClusterIP"),
         "create service externalname" => create::service(session, "ExternalName"),
         "create service loadbalancer" => create::service(session, "LoadBalancer"),
@@ -150,6 +152,7 @@ async fn dispatch(session: &mut Session<'_>) -> Done {
         "scale" => scale::run(session),
         "set image" => scale::image(session),
         "set selector" => scale::selector(session),
+        "taint" => taint::run(session),
         "uncordon" => drain::cordon(session, false),
         "version" => info::version(session),
         "wait" => wait::run(session).await,

@@ -83,7 +83,12 @@ impl Fields {
         for (field, is_equal, value) in &self.0 {
             let has = field_of(object, field).ok_or_else(|| {
                 let why = match object.kind() {
-                    Kind::Namespace | Kind::Node | Kind::Pod | Kind::Service => {
+                    Kind::Event
+                    | Kind::Namespace
+                    | Kind::Node
+                    | Kind::Pod
+                    | Kind::Secret
+                    | Kind::Service => {
                         format!("field label not supported: {field}")
                     }
                     _ => format!(
@@ -103,6 +108,19 @@ fn field_of(object: &Object, field: &str) -> Option<String> {
     match (field, object) {
         ("metadata.name", _) => Some(meta.name.clone().unwrap_or_default()),
         ("metadata.namespace", _) => Some(meta.namespace.clone().unwrap_or_default()),
+        ("type", Object::Event(event)) => event.type_.clone(),
+        ("reason", Object::Event(event)) => event.reason.clone(),
+        ("reportingComponent" | "source", Object::Event(event)) => event.reporting_component.clone(),
+        ("involvedObject.kind", Object::Event(event)) => event.involved_object.kind.clone(),
+        ("involvedObject.name", Object::Event(event)) => event.involved_object.name.clone(),
+        ("involvedObject.uid", Object::Event(event)) => event.involved_object.uid.clone(),
+        ("involvedObject.namespace", Object::Event(event)) => {
+            Some(event.involved_object.namespace.clone().unwrap_or_default())
+        }
+        ("involvedObject.fieldPath", Object::Event(event)) => {
+            Some(event.involved_object.field_path.clone().unwrap_or_default())
+        }
+        ("type", Object::Secret(secret)) => secret.type_.clone(),
         ("spec.nodeName", Object::Pod(pod)) => {
             Some(pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default())
         }
