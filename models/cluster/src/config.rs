@@ -67,6 +67,13 @@ pub struct NodeConfig {
     pub labels: BTreeMap<String, String>,
 }
 
+/// Names in a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Who is asked for names of others; without them there are none.
+    pub forwarders: Vec<Ipv4Addr>,
+}
+
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -80,6 +87,10 @@ pub struct Config {
     pub proxy: Option<ProxyConfig>,
     /// Addresses that the cloud gives to load balancers; without it they stay pending.
     pub balancers: Option<Range>,
+    /// Its DNS, if it has one.
+    pub dns: Option<DnsConfig>,
+    /// It has a controller of Ingresses.
+    pub ingress: bool,
     /// How long an agent takes to learn of a change, ns.
     pub delay: Nanos,
 }

@@ -118,6 +118,7 @@ fn child(
         signals: Arc::new(Signals::default()),
         affinity: CpuMask::ALL,
         vrf: None,
+        etc: None,
     }
 }
 
@@ -266,6 +267,7 @@ impl Spawner for Direct {
                 netns: child.netns,
                 affinity: child.affinity,
                 vrf: child.vrf,
+                etc: child.etc,
                 program,
                 pid: 1000,
                 argv: child.argv,

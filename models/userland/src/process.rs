@@ -121,6 +121,8 @@ pub struct Child {
     pub affinity: CpuMask,
     /// The VRF that it is bound to.
     pub vrf: Option<Vrf>,
+    /// The named namespace whose files in `/etc/netns` it sees in `/etc`.
+    pub etc: Option<String>,
 }
 
 /// Runs command lines; `scenarios` implements it over the shell.
@@ -231,6 +233,8 @@ pub struct Process {
     pub affinity: CpuMask,
     /// The VRF that it is bound to.
     pub vrf: Option<Vrf>,
+    /// The named namespace whose files in `/etc/netns` it sees in `/etc` (`ip netns exec`).
+    pub etc: Option<String>,
     /// What it runs.
     pub program: &'static Program,
     /// Its process id.
@@ -525,6 +529,7 @@ impl Process {
             signals: self.signals.clone(),
             affinity: self.affinity,
             vrf: self.vrf.clone(),
+            etc: self.etc.clone(),
         }
     }
 

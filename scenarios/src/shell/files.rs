@@ -45,7 +45,10 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     let files = [
         ("/etc/hostname", format!("{hostname}\n")),
         ("/etc/hosts", format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n")),
+        // A machine of a lesson has no name server.
+        ("/etc/nsswitch.conf", "hosts: files\n".to_string()),
         ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n".to_string()),
+        ("/etc/resolv.conf", String::new()),
         ("/etc/sysctl.conf", String::new()),
         ("/root/.hushlogin", String::new()),
     ];
@@ -142,6 +145,21 @@ impl MachineFs {
         look(&mut self.place.machine.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
+    /// What serves a path, as this place sees it: files of `/etc/netns` are bound over those of `/etc`.
+    async fn owner(&self, path: &Path) -> Owner {
+        let owner = owner(path);
+        if let (Owner::Disk(path), Some(name)) = (&owner, &self.place.etc)
+            && let Ok(rest) = path.strip_prefix("/etc")
+            && let Some(first) = rest.components().next()
+        {
+            let folder = Path::new("/etc/netns").join(name);
+            if self.place.machine.disk.stat(&folder.join(first)).await.is_ok() {
+                return Owner::Disk(folder.join(rest));
+            }
+        }
+        owner
+    }
+
     fn names(&self) -> Vec<String> {
         let machine = self.place.machine.id;
         self.world(|world| world.kernel(machine).netns_names.keys().cloned().collect())
@@ -221,7 +239,7 @@ impl Drop for Writing<'_> {
 #[async_trait]
 impl FileSystem for MachineFs {
     async fn read_file(&self, path: &Path) -> bashkit::Result<Vec<u8>> {
-        match owner(path) {
+        match self.owner(path).await {
             Owner::Kernel(path) => {
                 let text = self.world(|world| procfs::read(world, self.caller(), &path)).map_err(refused)?;
                 Ok(text.into_bytes())
@@ -235,7 +253,7 @@ impl FileSystem for MachineFs {
     }
 
     async fn write_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
-        match owner(path) {
+        match self.owner(path).await {
             Owner::Kernel(path) => {
                 self.write_kernel(&path, content)?;
                 Writing { fs: self, path }.await;
@@ -260,7 +278,7 @@ impl FileSystem for MachineFs {
     }
 
     async fn append_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
-        match owner(path) {
+        match self.owner(path).await {
             Owner::Disk(path) => {
                 self.place.machine.disk.append_file(&path, content).await?;
                 self.stamp(&path).await
@@ -281,7 +299,7 @@ impl FileSystem for MachineFs {
     }
 
     async fn stat(&self, path: &Path) -> bashkit::Result<Metadata> {
-        match owner(path) {
+        match self.owner(path).await {
             Owner::Kernel(path) => Ok(metadata_of(&self.node(&path)?)),
             Owner::Netns(name) => Ok(self.netns_metadata(name.as_deref())?),
             Owner::Tty => Ok(metadata(FileType::File, 0o666)),
@@ -290,7 +308,7 @@ impl FileSystem for MachineFs {
     }
 
     async fn read_dir(&self, path: &Path) -> bashkit::Result<Vec<DirEntry>> {
-        match owner(path) {
+        match self.owner(path).await {
             Owner::Kernel(path) => {
                 let nodes = self.world(|world| procfs::list(world, self.caller(), &path)).map_err(refused)?;
                 Ok(nodes

@@ -371,6 +371,7 @@ fn initial(machine: Arc<Machine>) -> Place {
         netns: INIT_NET,
         affinity: CpuMask::ALL,
         vrf: None,
+        etc: None,
         signals: None,
         is_background: false,
         depth: 0,

@@ -3,10 +3,12 @@
 //! | file | owns |
 //! |---|---|
 //! | `names.rs` | what names and labels may be |
+//! | `ingress.rs` | Ingresses and their classes |
 //! | `service.rs` | services: their addresses and ports |
 //! | `pod.rs` | pods and their templates |
 //! | `workload.rs` | Deployments, ReplicaSets and DaemonSets |
 
+mod ingress;
 pub mod names;
 mod pod;
 mod service;
@@ -58,6 +60,8 @@ pub fn admit(store: &mut Store, object: &mut Object, before: Option<&Object>) ->
         Object::ReplicaSet(set) => workload::replica_set(set, &mut causes),
         Object::DaemonSet(set) => workload::daemon_set(set, &mut causes),
         Object::Namespace(namespace) => self::namespace(namespace, &name),
+        Object::Ingress(ingress) => self::ingress::ingress(store, ingress, before.is_none(), &mut causes),
+        Object::IngressClass(class) => ingress::class(class, &mut causes),
         Object::ConfigMap(_) | Object::EndpointSlice(_) | Object::Node(_) => {}
     }
     let selectors = match (&*object, before) {
@@ -100,6 +104,8 @@ pub fn spec_changed(object: &Object, before: &Object) -> bool {
         (Object::ReplicaSet(new), Object::ReplicaSet(old)) => new.spec != old.spec,
         (Object::DaemonSet(new), Object::DaemonSet(old)) => new.spec != old.spec,
         (Object::Node(new), Object::Node(old)) => new.spec != old.spec,
+        (Object::Ingress(new), Object::Ingress(old)) => new.spec != old.spec,
+        (Object::IngressClass(new), Object::IngressClass(old)) => new.spec != old.spec,
         _ => false,
     }
 }

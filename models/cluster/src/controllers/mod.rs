@@ -8,10 +8,12 @@
 //! | `scheduler.rs` | nodes for pods |
 //! | `endpointslice.rs` | EndpointSlices of services |
 //! | `cloud.rs` | addresses of load balancers |
+//! | `ingress.rs` | addresses of Ingresses |
 
 mod cloud;
 mod deployment;
 mod endpointslice;
+mod ingress;
 mod node;
 mod replicaset;
 mod scheduler;
@@ -37,6 +39,7 @@ const MANAGER: &[Controller] = &[
     replicaset::sync_daemons,
     endpointslice::sync,
     cloud::sync,
+    ingress::sync,
 ];
 
 /// Entry point of `kube-controller-manager`.

@@ -20,7 +20,6 @@ pub(super) async fn run(session: &mut Session<'_>) -> Done {
             "clusterrole",
             "clusterrolebinding",
             "cronjob",
-            "ingress",
             "job",
             "pdb",
             "poddisruptionbudget",
@@ -101,13 +100,14 @@ fn generator_prefix(session: &Session, kind: Kind) -> String {
             format!("failed to create {name} service: ")
         }
         ("create deployment", _) => "failed to create deployment: ".to_owned(),
+        ("create ingress" | "create ing", _) => "failed to create ingress: ".to_owned(),
         ("create configmap", _) => "failed to create configmap: ".to_owned(),
         _ => String::new(),
     }
 }
 
 /// The one name that a generator gets.
-fn name(session: &Session) -> Done<String> {
+pub(super) fn name(session: &Session) -> Done<String> {
     match session.given.words.as_slice() {
         [name] => Ok(name.clone()),
         words => Err(Failure::usage(

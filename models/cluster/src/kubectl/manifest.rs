@@ -28,8 +28,6 @@ const UNMODELLED: &[&str] = &[
     "Event",
     "HorizontalPodAutoscaler",
     "IPAddress",
-    "Ingress",
-    "IngressClass",
     "Job",
     "Lease",
     "LimitRange",

@@ -69,6 +69,8 @@ impl Cluster {
             services: Range::parse("10.96.0.0/12").unwrap(),
             proxy: None,
             balancers: None,
+            dns: None,
+            ingress: false,
             delay: glassnet_sim::Nanos::ZERO,
         };
         crate::start(&mut world, config, 1);

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `kubenet.rs` | the network of a pod |
 //! | `images.rs` | the programs that images stand for |
+//! | `names.rs` | names in a pod |
 //! | `pod.rs` | a pod on its node |
 //! | `status.rs` | what the API server is told of a pod |
 
 mod images;
 mod kubenet;
+mod names;
 mod pod;
 mod status;
 

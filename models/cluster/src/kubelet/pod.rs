@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::images;
 use super::kubenet::{Attached, Kubenet};
-use super::{HOST, seconds};
+use super::{HOST, names, seconds};
 use crate::api::ApiServer;
 use crate::command::{Command, NodeShell, Ran, Run, hostname};
 use crate::object::{Key, Object};
@@ -58,6 +58,8 @@ pub(super) struct Sandbox {
     ending: Option<Nanos>,
     /// Where its programs run.
     folder: String,
+    /// Its namespace has files of its own in `/etc/netns`.
+    has_files: bool,
 }
 
 /// The output of a container, which `kubectl logs` prints.
@@ -94,6 +96,10 @@ impl Sandbox {
             None if on_host => node_address.parse().ok(),
             None => None,
         };
+        let has_files = match &attached {
+            Some(attached) => names::write(process, api, pod, (&attached.netns, attached.address)).await,
+            None => false,
+        };
         let key = Object::from(pod.clone()).key();
         let folder = format!("/run/containers/{uid}");
         let mut shell = NodeShell { process, api: api.clone() };
@@ -113,6 +119,7 @@ impl Sandbox {
             started: process.now(),
             ending: None,
             folder,
+            has_files,
         };
         for at in 0..sandbox.containers.len() {
             sandbox.run(process, api, at);
@@ -123,6 +130,7 @@ impl Sandbox {
     /// Starts a container's program.
     fn run(&mut self, process: &mut Process, api: &Arc<ApiServer>, at: usize) {
         let (now, log) = (process.now(), Arc::new(Log { api: api.clone(), pod: self.pod.clone() }));
+        let etc = self.etc();
         let container = &mut self.containers[at];
         container.again = None;
         if self.address.is_none() {
@@ -138,6 +146,7 @@ impl Sandbox {
             }
         };
         let mut child = process.daemon(self.netns, argv.clone());
+        child.etc = etc;
         (child.stdout, child.stderr, child.cwd) = (log.clone(), log, self.folder.clone());
         child.env.insert("HOSTNAME".to_owned(), self.pod.name.clone());
         for variable in container.spec.env.iter().flatten() {
@@ -168,9 +177,14 @@ impl Sandbox {
         api.note(Ran { at, node, agent, command, goes_on_in });
     }
 
+    /// The namespace whose files its programs see (`ip netns exec`).
+    fn etc(&self) -> Option<String> {
+        self.attached.as_ref().filter(|_| self.has_files).map(|attached| attached.netns.clone())
+    }
+
     /// Makes a child one of the pod's.
     pub(super) fn enter(&self, child: &mut Child) {
-        (child.netns, child.cwd) = (self.netns, self.folder.clone());
+        (child.netns, child.cwd, child.etc) = (self.netns, self.folder.clone(), self.etc());
         child.env.insert("HOSTNAME".to_owned(), self.pod.name.clone());
     }
 
@@ -242,6 +256,9 @@ impl Sandbox {
     pub(super) async fn remove(&self, process: &mut Process, api: &Arc<ApiServer>, network: &mut Kubenet) {
         if let Some(attached) = &self.attached {
             network.remove(process, api, attached).await;
+            if self.has_files {
+                names::remove(process, api, &attached.netns).await;
+            }
         }
     }
 
@@ -288,6 +305,7 @@ impl Sandbox {
     /// Sends a probe that is due, as a command on the node or in the pod, and takes in the answer.
     fn probe(&mut self, process: &mut Process, api: &Arc<ApiServer>, at: usize, now: Nanos) {
         let Some(address) = self.address else { return };
+        let etc = self.etc();
         let container = &mut self.containers[at];
         if container.program.is_none() {
             return;
@@ -308,7 +326,8 @@ impl Sandbox {
             container.probe.is_ready = true;
             return;
         };
-        let child = process.daemon(if inside { self.netns } else { HOST }, argv.clone());
+        let mut child = process.daemon(if inside { self.netns } else { HOST }, argv.clone());
+        child.etc = etc.filter(|_| inside);
         container.probe.asked = Some(process.shell.clone().detach(child));
         let agent = process.name().to_owned();
         match inside {
