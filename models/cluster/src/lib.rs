@@ -85,7 +85,11 @@ pub fn start(world: &mut World, config: Config, seed: u64) {
         let namespaces =
             namespaces.map(|each| Namespace { metadata: name(each), ..Namespace::default() }.into());
         let dns = dns::address(&store.config).map(dns::objects).unwrap_or_default();
-        let ingress = if store.config.ingress { ingress::objects(store.config.balancers.is_some()) } else { Vec::new() };
+        let ingress = if store.config.ingress {
+            ingress::objects(store.config.balancers.is_some())
+        } else {
+            Vec::new()
+        };
         for object in namespaces.into_iter().chain([kubernetes(first).into()]).chain(dns).chain(ingress) {
             // An empty store refuses none of them.
             let object: Object = object;

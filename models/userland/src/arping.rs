@@ -12,8 +12,8 @@ use glassnet_wire::eth::ETH_P_ARP;
 
 use crate::getopt;
 use crate::hosts::{Hosts, inet_aton};
-use crate::resolver::Family;
 use crate::process::{Process, Running, Signal, Woken};
+use crate::resolver::Family;
 use crate::sock::{self, Sock};
 use crate::stop::{Done, Stop};
 
@@ -135,9 +135,9 @@ async fn arping(process: &mut Process) -> Done<i32> {
         Some(address) => address,
         None => {
             let found = Hosts::read(process).await.look_up(process, &options.target, Family::Ipv4).await;
-            found.map(|found| found.addresses[0]).or_else(|gai| {
-                error(2, &format!("{}: {}", options.target, gai.text()))
-            })?
+            found
+                .map(|found| found.addresses[0])
+                .or_else(|gai| error(2, &format!("{}: {}", options.target, gai.text())))?
         }
     };
     let device = choose_device(process, &options, target)?;

@@ -8,9 +8,9 @@ use glassnet_sim::Nanos;
 use simple_dns::rdata::RData;
 use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE};
 
+use crate::dig::alias;
 use crate::dig::lookup::{self, Asking, illegal};
 use crate::dig::text::{self, TypeWord};
-use crate::dig::alias;
 use crate::getopt;
 use crate::hosts::Hosts;
 use crate::process::{Process, Running};
@@ -38,8 +38,13 @@ fn parse(args: &[String], asking: Asking) -> Done<Options> {
     if let Some(error) = parsed.error {
         return Err(Stop::error(1, format!("host: {error}\n{USAGE}")));
     }
-    let mut options =
-        Options { name: String::new(), server: None, kind: None, ndots: None, asking: Asking { tries: 2, ..asking } };
+    let mut options = Options {
+        name: String::new(),
+        server: None,
+        kind: None,
+        ndots: None,
+        asking: Asking { tries: 2, ..asking },
+    };
     for option in parsed.options {
         let bad = || Stop::error(1, format!("host: bad value for -{}: {}\n", option.name, option.value));
         let number = || option.value.parse::<u64>().map_err(|_| bad());
@@ -85,9 +90,8 @@ async fn host(process: &mut Process) -> Done<i32> {
         };
         options.asking.servers = vec![(address, server.clone())];
         let port = options.asking.port;
-        process.print(format!(
-            "Using domain server:\nName: {server}\nAddress: {address}#{port}\nAliases: \n\n"
-        ));
+        process
+            .print(format!("Using domain server:\nName: {server}\nAddress: {address}#{port}\nAliases: \n\n"));
     }
     let (names, kind) = match options.name.parse::<Ipv4Addr>() {
         Ok(address) => (vec![arpa(address)], QTYPE::TYPE(TYPE::PTR)),

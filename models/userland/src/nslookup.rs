@@ -8,9 +8,9 @@ use glassnet_sim::Nanos;
 use simple_dns::rdata::RData;
 use simple_dns::{Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE};
 
+use crate::dig::alias;
 use crate::dig::lookup::{self, Asking, Reply};
 use crate::dig::text::{self, TypeWord};
-use crate::dig::alias;
 use crate::hosts::Hosts;
 use crate::process::{Process, Running};
 use crate::resolver::{arpa, candidates};
@@ -139,7 +139,12 @@ async fn answered(
 }
 
 /// Asks, and says so if nobody answers.
-async fn ask(process: &mut Process, asking: &Asking, what: &(String, QTYPE), from_file: bool) -> Option<Reply> {
+async fn ask(
+    process: &mut Process,
+    asking: &Asking,
+    what: &(String, QTYPE),
+    from_file: bool,
+) -> Option<Reply> {
     let reply = match lookup::ask(process, asking, &what.0, what.1).await {
         Ok(reply) => reply,
         Err(unsent) => {

@@ -37,7 +37,8 @@ fn ask(line: &str) -> (i32, String) {
     let files = MemoryFiles::default();
     {
         let mut all = files.0.lock().unwrap();
-        let texts = [("/n/named.conf", CONF), ("/n/c", ZONE), ("/n/r", REVERSE), ("/etc/resolv.conf", RESOLV)];
+        let texts =
+            [("/n/named.conf", CONF), ("/n/c", ZONE), ("/n/r", REVERSE), ("/etc/resolv.conf", RESOLV)];
         all.extend(texts.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())));
     }
     let files: Arc<dyn Files> = Arc::new(files);
@@ -126,7 +127,11 @@ fn short_questions() {
     for (line, status, said) in [
         ("dig +short -x 10.96.1.2", 0, "web.default.svc.cluster.local.\n"),
         ("dig +short +search web", 0, "10.96.1.2\n"),
-        ("dig +short _http._tcp.head.default.svc.cluster.local srv", 0, "0 50 80 a.head.default.svc.cluster.local.\n"),
+        (
+            "dig +short _http._tcp.head.default.svc.cluster.local srv",
+            0,
+            "0 50 80 a.head.default.svc.cluster.local.\n",
+        ),
         ("dig a..b", 10, "dig: 'a..b' is not a legal name (empty label)\n"),
         ("host web", 0, "web.default.svc.cluster.local has address 10.96.1.2\n"),
         (
@@ -153,7 +158,11 @@ fn short_questions() {
         ),
         ("nslookup 10.96.1.2", 0, "2.1.96.10.in-addr.arpa\tname = web.default.svc.cluster.local.\n\n"),
         ("getent hosts web", 0, "10.96.1.2       web.default.svc.cluster.local\n"),
-        ("getent hosts in", 0, "10.96.1.2       web.default.svc.cluster.local in.default.svc.cluster.local\n"),
+        (
+            "getent hosts in",
+            0,
+            "10.96.1.2       web.default.svc.cluster.local in.default.svc.cluster.local\n",
+        ),
         ("getent hosts 10.96.1.2", 0, "10.96.1.2       web.default.svc.cluster.local\n"),
         (
             "getent ahosts web",

@@ -100,7 +100,8 @@ impl Checker<'_> {
         let dns = self.cluster_dns(raw.dns, raw.dns_forward)?;
         let ingress = match raw.ingress {
             Some(name) if name.value != "nginx" => {
-                let message = format!("not modelled yet: the Ingress controller {:?}; there is nginx", name.value);
+                let message =
+                    format!("not modelled yet: the Ingress controller {:?}; there is nginx", name.value);
                 return Err(self.reader.error(self.span(&name), message, "no controller"));
             }
             ingress => ingress.is_some(),
@@ -131,13 +132,19 @@ impl Checker<'_> {
             return match forward.into_iter().flatten().next() {
                 Some(server) => {
                     let message = "`dns_forward` without `dns`";
-                    Err(self.reader.error_with_help(self.span(&server), message, "nobody asks it", "add dns: coredns"))
+                    Err(self.reader.error_with_help(
+                        self.span(&server),
+                        message,
+                        "nobody asks it",
+                        "add dns: coredns",
+                    ))
                 }
                 None => Ok(None),
             };
         };
         if name.value != "coredns" {
-            let message = format!("not modelled yet: the DNS {:?} of a cluster; there is coredns", name.value);
+            let message =
+                format!("not modelled yet: the DNS {:?} of a cluster; there is coredns", name.value);
             return Err(self.reader.error(self.span(&name), message, "no DNS"));
         }
         let mut forwarders = Vec::new();

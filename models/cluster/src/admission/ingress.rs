@@ -21,12 +21,14 @@ pub(super) fn ingress(store: &Store, ingress: &mut Ingress, is_new: bool, causes
         causes.push(Cause { field: "metadata.annotations".to_owned(), detail });
     }
     let spec = ingress.spec.get_or_insert_default();
-    if is_new && spec.ingress_class_name.is_none() && !annotations.contains_key("kubernetes.io/ingress.class") {
+    if is_new && spec.ingress_class_name.is_none() && !annotations.contains_key("kubernetes.io/ingress.class")
+    {
         let is_default = |class: &&IngressClass| {
             let annotations = class.metadata.annotations.as_ref();
             annotations.and_then(|all| all.get(IS_DEFAULT)).map(String::as_str) == Some("true")
         };
-        spec.ingress_class_name = store.list::<IngressClass>().find(is_default).and_then(|class| class.metadata.name.clone());
+        spec.ingress_class_name =
+            store.list::<IngressClass>().find(is_default).and_then(|class| class.metadata.name.clone());
     }
     check(spec, causes);
 }
@@ -99,7 +101,9 @@ fn backend(field: &str, backend: &IngressBackend, causes: &mut Vec<Cause>) {
     let port = service.port.clone().unwrap_or_default();
     let number = port.number.filter(|number| *number != 0);
     match (port.name.as_deref().filter(|name| !name.is_empty()), number) {
-        (Some(_), Some(_)) => causes.push(Cause::invalid(field, "", "cannot set both port name & port number")),
+        (Some(_), Some(_)) => {
+            causes.push(Cause::invalid(field, "", "cannot set both port name & port number"))
+        }
         (None, None) => causes.push(Cause::required(field, "port name or number is required")),
         (Some(name), None) => causes.extend(
             names::port_name(name).map(|why| Cause::invalid(format!("{field}.service.port.name"), name, why)),

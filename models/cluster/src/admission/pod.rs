@@ -103,7 +103,10 @@ fn dns(at: &str, spec: &PodSpec, causes: &mut Vec<Cause>) {
     }
     let servers = config.nameservers.unwrap_or_default();
     if policy == "None" && spec.dns_config.is_none() {
-        causes.push(Cause::required(format!("{at}.dnsConfig"), "must provide `dnsConfig` when `dnsPolicy` is None"));
+        causes.push(Cause::required(
+            format!("{at}.dnsConfig"),
+            "must provide `dnsConfig` when `dnsPolicy` is None",
+        ));
     } else if policy == "None" && servers.is_empty() {
         let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
         causes.push(Cause::required(format!("{at}.dnsConfig.nameservers"), why));

@@ -18,7 +18,8 @@ pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
         return Ok(());
     }
     let service = store.get::<Service>(NAMESPACE, NAME);
-    let balanced = service.and_then(|service| service.spec.as_ref()?.type_.as_deref()) == Some("LoadBalancer");
+    let balanced =
+        service.and_then(|service| service.spec.as_ref()?.type_.as_deref()) == Some("LoadBalancer");
     let addresses: BTreeSet<String> = match balanced {
         true => {
             let status = service.and_then(|service| service.status.as_ref()?.load_balancer.clone());
@@ -27,9 +28,14 @@ pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
         }
         false => {
             let running = |pod: &&Pod| {
-                is_controller(pod) && pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+                is_controller(pod)
+                    && pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
             };
-            store.list::<Pod>().filter(running).filter_map(|pod| pod.status.as_ref()?.host_ip.clone()).collect()
+            store
+                .list::<Pod>()
+                .filter(running)
+                .filter_map(|pod| pod.status.as_ref()?.host_ip.clone())
+                .collect()
         }
     };
     let entry = |ip: String| IngressLoadBalancerIngress { ip: Some(ip), ..Default::default() };
@@ -37,7 +43,9 @@ pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
     let wanted = (!wanted.is_empty()).then_some(wanted);
     let places: Vec<(String, String)> = store
         .list::<Ingress>()
-        .filter(|ingress| ingress.spec.as_ref().is_some_and(|spec| spec.ingress_class_name.as_deref() == Some("nginx")))
+        .filter(|ingress| {
+            ingress.spec.as_ref().is_some_and(|spec| spec.ingress_class_name.as_deref() == Some("nginx"))
+        })
         .map(|ingress| {
             let meta = &ingress.metadata;
             (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())

@@ -82,9 +82,10 @@ pub fn main(process: &mut Process) -> Running<'_> {
                 api::wait(process, &api, &watch, None, |_| false).await;
                 let now = process.now();
                 let news = watch.take(&api.store(), now);
-                if news.iter().any(|change| {
-                    matches!(change.key.kind, Kind::Service | Kind::EndpointSlice | Kind::Pod)
-                }) {
+                if news
+                    .iter()
+                    .any(|change| matches!(change.key.kind, Kind::Service | Kind::EndpointSlice | Kind::Pod))
+                {
                     break;
                 }
             }

@@ -70,7 +70,8 @@ fn host(endpoint: &Endpoint, address: &str) -> String {
 impl Records {
     /// The records of the objects that an agent knows.
     pub(super) fn of(watch: &Watch) -> Records {
-        let (services, slices) = (of_kind::<Service>(watch), of_kind::<EndpointSlice>(watch).collect::<Vec<_>>());
+        let (services, slices) =
+            (of_kind::<Service>(watch), of_kind::<EndpointSlice>(watch).collect::<Vec<_>>());
         let mut records = Records::default();
         for service in services {
             let meta = &service.metadata;
@@ -86,7 +87,9 @@ impl Records {
             let on_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
             let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()).filter(|_| !on_host);
             if let Some(address) = address {
-                records.forward.push(format!("{}.{namespace}.pod IN A {address}\n", address.replace('.', "-")));
+                records
+                    .forward
+                    .push(format!("{}.{namespace}.pod IN A {address}\n", address.replace('.', "-")));
             }
         }
         records
@@ -111,7 +114,8 @@ impl Records {
             for port in spec.ports.iter().flatten() {
                 let protocol = port.protocol.as_deref().unwrap_or("TCP").to_lowercase();
                 if let Some(name) = port.name.as_ref().filter(|name| !name.is_empty()) {
-                    self.forward.push(format!("_{name}._{protocol}.{base} IN SRV 0 100 {} {base}\n", port.port));
+                    self.forward
+                        .push(format!("_{name}._{protocol}.{base} IN SRV 0 100 {} {base}\n", port.port));
                 }
             }
         }
@@ -125,7 +129,9 @@ impl Records {
         };
         let ready: Vec<(&EndpointSlice, &Endpoint)> = slices
             .iter()
-            .flat_map(|slice| slice.endpoints.iter().flatten().filter(is_ready).map(|endpoint| (*slice, endpoint)))
+            .flat_map(|slice| {
+                slice.endpoints.iter().flatten().filter(is_ready).map(|endpoint| (*slice, endpoint))
+            })
             .collect();
         let mut lines = BTreeSet::new();
         for (slice, endpoint) in &ready {
@@ -142,7 +148,9 @@ impl Records {
                     let (Some(name), Some(number)) = (&port.name, port.port) else { continue };
                     if !name.is_empty() {
                         let weight = (100 / ready.len()).max(1);
-                        lines.insert(format!("_{name}._{protocol}.{base} IN SRV 0 {weight} {number} {host}.{base}\n"));
+                        lines.insert(format!(
+                            "_{name}._{protocol}.{base} IN SRV 0 {weight} {number} {host}.{base}\n"
+                        ));
                     }
                 }
             }
@@ -189,7 +197,10 @@ mod tests {
         let records = records(&[service("web", json!({"clusterIP": "10.96.0.7", "ports": ports}))]);
         assert_eq!(
             records.forward,
-            ["web.default.svc IN A 10.96.0.7\n", "_http._tcp.web.default.svc IN SRV 0 100 80 web.default.svc\n"]
+            [
+                "web.default.svc IN A 10.96.0.7\n",
+                "_http._tcp.web.default.svc IN SRV 0 100 80 web.default.svc\n"
+            ]
         );
         assert_eq!(records.reverse, ["7.0.96.10.in-addr.arpa. IN PTR web.default.svc.cluster.local.\n"]);
     }
@@ -216,7 +227,8 @@ mod tests {
 
     #[test]
     fn names_of_others() {
-        let alias = |target: &str| records(&[service("db", json!({"type": "ExternalName", "externalName": target}))]);
+        let alias =
+            |target: &str| records(&[service("db", json!({"type": "ExternalName", "externalName": target}))]);
         assert_eq!(alias("db.example.com").forward, ["db.default.svc IN CNAME db.example.com.\n"]);
         assert_eq!(alias("10.1.2.3").forward, ["db.default.svc IN A 10.1.2.3\n"]);
     }
@@ -224,10 +236,18 @@ mod tests {
     #[test]
     fn the_server_loads_what_is_written() {
         let head = head(DOMAIN, 7, Ipv4Addr::new(10, 96, 0, 10));
-        assert!(head.contains("@ IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 30\n"), "{head}");
+        assert!(
+            head.contains("@ IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 7200 1800 86400 30\n"),
+            "{head}"
+        );
         let zones = [("cluster.local", "/run/coredns/cluster.local.zone".to_owned())];
         let text = configuration("/run/coredns", &[Ipv4Addr::new(10, 0, 0, 1)], &zones);
         assert!(text.contains("forwarders { 10.0.0.1; };\n    forward only;\n"), "{text}");
-        assert!(text.ends_with("zone \"cluster.local\" {\n    type primary;\n    file \"cluster.local.zone\";\n};\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "zone \"cluster.local\" {\n    type primary;\n    file \"cluster.local.zone\";\n};\n"
+            ),
+            "{text}"
+        );
     }
 }

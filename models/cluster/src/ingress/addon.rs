@@ -32,7 +32,10 @@ pub fn objects(balancer: bool) -> Vec<Object> {
     // They are written here, so they can be read.
     [
         (Kind::Namespace, json!({"metadata": {"name": NAMESPACE}})),
-        (Kind::IngressClass, json!({"metadata": {"name": "nginx", "labels": labels}, "spec": {"controller": CONTROLLER}})),
+        (
+            Kind::IngressClass,
+            json!({"metadata": {"name": "nginx", "labels": labels}, "spec": {"controller": CONTROLLER}}),
+        ),
         (Kind::Service, json!({"metadata": named, "spec": service})),
         (Kind::Deployment, json!({"metadata": named, "spec": deployment})),
     ]

@@ -40,7 +40,8 @@ const FOLDER: &str = "/run/ingress-nginx";
 /// A pod runs the controller's `nginx`.
 pub fn is_controller(pod: &Pod) -> bool {
     pod.metadata.namespace.as_deref() == Some(NAMESPACE)
-        && pod.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL.0)).map(String::as_str) == Some(LABEL.1)
+        && pod.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL.0)).map(String::as_str)
+            == Some(LABEL.1)
 }
 
 /// Entry point of `nginx-ingress-controller`.
@@ -89,7 +90,9 @@ async fn write(process: &mut Process, api: &Arc<ApiServer>, watch: &Watch, text:
     };
     let pods = watch.objects.values().filter_map(|object| Pod::of(object)).filter(is_here);
     for uid in pods.filter_map(|pod| pod.metadata.uid.clone()).collect::<Vec<_>>() {
-        let line = format!("ip netns exec cni-{uid} nginx -p /run/containers/{uid} -c {FOLDER}/nginx.conf -s reload");
+        let line = format!(
+            "ip netns exec cni-{uid} nginx -p /run/containers/{uid} -c {FOLDER}/nginx.conf -s reload"
+        );
         NodeShell { process, api: api.clone() }.run(Command::words(&line)).await;
     }
 }

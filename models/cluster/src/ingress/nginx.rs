@@ -106,7 +106,8 @@ fn server(host: &str, locations: &Locations) -> String {
 
 /// The Ingress is of a class of this controller.
 fn is_ours(watch: &Watch, ingress: &Ingress) -> bool {
-    let annotation = ingress.metadata.annotations.as_ref().and_then(|all| all.get("kubernetes.io/ingress.class"));
+    let annotation =
+        ingress.metadata.annotations.as_ref().and_then(|all| all.get("kubernetes.io/ingress.class"));
     let named = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_ref()).or(annotation);
     let Some(named) = named else { return false };
     of_kind::<IngressClass>(watch).any(|class| {
@@ -141,11 +142,17 @@ fn target(watch: &Watch, namespace: &str, backend: &IngressBackend, upstreams: &
 }
 
 /// The endpoints of a service's port that are ready.
-fn endpoints(watch: &Watch, namespace: &str, (name, port_name, number): (&str, Option<&str>, Option<i32>)) -> Vec<String> {
+fn endpoints(
+    watch: &Watch,
+    namespace: &str,
+    (name, port_name, number): (&str, Option<&str>, Option<i32>),
+) -> Vec<String> {
     let is_it = |service: &&Service| {
-        service.metadata.namespace.as_deref() == Some(namespace) && service.metadata.name.as_deref() == Some(name)
+        service.metadata.namespace.as_deref() == Some(namespace)
+            && service.metadata.name.as_deref() == Some(name)
     };
-    let ports = of_kind::<Service>(watch).find(is_it).and_then(|service| service.spec.as_ref()?.ports.clone());
+    let ports =
+        of_kind::<Service>(watch).find(is_it).and_then(|service| service.spec.as_ref()?.ports.clone());
     let is_port = |port: &k8s_openapi::api::core::v1::ServicePort| match port_name {
         Some(wanted) => port.name.as_deref() == Some(wanted),
         None => Some(port.port) == number,
@@ -159,7 +166,8 @@ fn endpoints(watch: &Watch, namespace: &str, (name, port_name, number): (&str, O
         if meta.namespace.as_deref() != Some(namespace) || label.map(String::as_str) != Some(name) {
             continue;
         }
-        let known = slice.ports.iter().flatten().find(|known| known.name.clone().unwrap_or_default() == port_name);
+        let known =
+            slice.ports.iter().flatten().find(|known| known.name.clone().unwrap_or_default() == port_name);
         let Some(number) = known.and_then(|known| known.port) else { continue };
         for endpoint in slice.endpoints.iter().flatten() {
             if endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false) {
@@ -202,7 +210,8 @@ mod tests {
             "metadata": {"name": "shop", "namespace": "default"}, "spec": {"ingressClassName": "nginx", "rules": [rule]}
         });
         let other = json!({"metadata": {"name": "x", "namespace": "default"}, "spec": {"defaultBackend": backend("web")}});
-        let service = json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {"ports": [{"port": 80}]}});
+        let service =
+            json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {"ports": [{"port": 80}]}});
         let slice = json!({
             "metadata": {"name": "web-1", "namespace": "default", "labels": {SERVICE_NAME: "web"}},
             "addressType": "IPv4",

@@ -18,8 +18,11 @@ fn backend(service: &str, port: &str) -> Value {
 
 /// A host, and a path of it: `shop.example/cart*=cart:80`. A path that ends with a star is a prefix.
 fn rule(text: &str) -> Done<(String, Value)> {
-    let wrong =
-        || Failure::own(format!("rule {text} is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]"));
+    let wrong = || {
+        Failure::own(format!(
+            "rule {text} is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]"
+        ))
+    };
     let (address, target) = text.split_once('=').ok_or_else(wrong)?;
     if target.contains(',') {
         return Err(Failure::unmodelled("--rule with tls"));
@@ -66,7 +69,9 @@ pub(super) fn create(session: &mut Session) -> Done {
     let mut spec = json!({"rules": rules.collect::<Vec<_>>()});
     if let Some(text) = default {
         let (service, port) = text.split_once(':').ok_or_else(|| {
-            Failure::own(format!("default-backend {text} is invalid and should be in format servicename:serviceport"))
+            Failure::own(format!(
+                "default-backend {text} is invalid and should be in format servicename:serviceport"
+            ))
         })?;
         spec["defaultBackend"] = backend(service, port);
     }
@@ -75,9 +80,9 @@ pub(super) fn create(session: &mut Session) -> Done {
     }
     let mut annotations = Map::new();
     for text in session.given.all("annotation") {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Failure::own(format!("annotation {text} is invalid and should be in format key=[value]")))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            Failure::own(format!("annotation {text} is invalid and should be in format key=[value]"))
+        })?;
         annotations.insert(key.to_owned(), json!(value));
     }
     let mut value = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name}, "spec": spec});

@@ -191,7 +191,9 @@ pub(super) fn ingress_addresses(ingress: &Ingress) -> String {
 fn ingress(ingress: &Ingress, age: String) -> Vec<String> {
     let spec = ingress.spec.clone().unwrap_or_default();
     let mut hosts: Vec<String> = Vec::new();
-    for host in spec.rules.iter().flatten().filter_map(|rule| rule.host.clone()).filter(|host| !host.is_empty()) {
+    for host in
+        spec.rules.iter().flatten().filter_map(|rule| rule.host.clone()).filter(|host| !host.is_empty())
+    {
         if !hosts.contains(&host) {
             hosts.push(host);
         }

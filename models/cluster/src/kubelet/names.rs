@@ -55,7 +55,8 @@ pub(super) async fn remove(process: &mut Process, api: &Arc<ApiServer>, netns: &
 
 /// `/etc/resolv.conf` of a pod.
 fn resolv_conf(spec: &PodSpec, namespace: &str, server: Option<Ipv4Addr>, own: &str) -> String {
-    let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::<(String, Option<String>)>::new());
+    let (mut servers, mut searches, mut options) =
+        (Vec::new(), Vec::new(), Vec::<(String, Option<String>)>::new());
     match (spec.dns_policy.as_deref().unwrap_or("ClusterFirst"), server) {
         ("None", _) => {}
         ("Default", _) | (_, None) => {
@@ -139,7 +140,10 @@ mod tests {
     fn policies() {
         let server = Some(Ipv4Addr::new(10, 96, 0, 10));
         let search = "search shop.svc.cluster.local svc.cluster.local cluster.local";
-        assert_eq!(conf(json!({"containers": []}), server), format!("{search}\nnameserver 10.96.0.10\noptions ndots:5\n"));
+        assert_eq!(
+            conf(json!({"containers": []}), server),
+            format!("{search}\nnameserver 10.96.0.10\noptions ndots:5\n")
+        );
         let own = "search home\nnameserver 192.168.0.1\n";
         assert_eq!(conf(json!({"containers": [], "dnsPolicy": "Default"}), server), own);
         assert_eq!(conf(json!({"containers": []}), None), own);
@@ -149,7 +153,10 @@ mod tests {
         let none = conf(json!({"containers": [], "dnsPolicy": "None", "dnsConfig": config}), server);
         assert_eq!(none, "search a.b cluster.local\nnameserver 1.1.1.1\noptions ndots:2 edns0\n");
         let merged = conf(json!({"containers": [], "dnsConfig": config}), server);
-        assert_eq!(merged, format!("{search} a.b\nnameserver 10.96.0.10\nnameserver 1.1.1.1\noptions ndots:2 edns0\n"));
+        assert_eq!(
+            merged,
+            format!("{search} a.b\nnameserver 10.96.0.10\nnameserver 1.1.1.1\noptions ndots:2 edns0\n")
+        );
     }
 
     #[test]

@@ -117,12 +117,7 @@ fn error(errno: Errno) -> String {
 /// # Errors
 ///
 /// Nobody answers; true: no question could be sent.
-pub async fn ask(
-    process: &mut Process,
-    asking: &Asking,
-    name: &str,
-    kind: QTYPE,
-) -> Result<Reply, bool> {
+pub async fn ask(process: &mut Process, asking: &Asking, name: &str, kind: QTYPE) -> Result<Reply, bool> {
     let mut unsent = false;
     for _ in 0..asking.tries.max(1) {
         for (at, server) in asking.servers.iter().enumerate() {
@@ -147,8 +142,8 @@ pub async fn ask(
                     continue;
                 }
             };
-            let failed = Packet::parse(&reply.bytes)
-                .is_ok_and(|packet| packet.rcode() == RCODE::ServerFailure);
+            let failed =
+                Packet::parse(&reply.bytes).is_ok_and(|packet| packet.rcode() == RCODE::ServerFailure);
             if failed && at + 1 < asking.servers.len() {
                 process.print(format!(";; Got SERVFAIL reply from {address}, trying next server\n"));
                 continue;
@@ -184,8 +179,7 @@ async fn once(
             break exchange::over_tcp(process, end, &query, deadline).await.map_err(Trouble::Answer)?;
         }
         let bytes = over_udp(process, end, (id, &query), deadline).await?;
-        let truncated =
-            Packet::parse(&bytes).is_ok_and(|packet| packet.has_flags(PacketFlag::TRUNCATION));
+        let truncated = Packet::parse(&bytes).is_ok_and(|packet| packet.has_flags(PacketFlag::TRUNCATION));
         if !truncated || asking.ignores_truncation {
             break bytes;
         }

@@ -52,8 +52,7 @@ async fn dig(process: &mut Process) -> Done<i32> {
                 }
             }
         }
-        let names =
-            if query.search { candidates(&conf, &query.name) } else { vec![query.name.clone()] };
+        let names = if query.search { candidates(&conf, &query.name) } else { vec![query.name.clone()] };
         let last = names.len() - 1;
         for (at, name) in names.iter().enumerate() {
             let reply = match lookup::ask(process, &query.asking, name, query.kind).await {
@@ -116,7 +115,8 @@ fn print(process: &mut Process, show: &Show, packet: &Packet, reply: &Reply, gre
         }
         process.print(text);
     }
-    let section = |process: &mut Process, title: &str, lines: String| match (lines.is_empty(), show.comments) {
+    let section = |process: &mut Process, title: &str, lines: String| match (lines.is_empty(), show.comments)
+    {
         (true, _) => {}
         (false, true) => process.print(format!(";; {title} SECTION:\n{lines}\n")),
         (false, false) => process.print(lines),

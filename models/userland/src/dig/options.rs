@@ -79,21 +79,10 @@ pub fn parse(args: &[String], asking: Asking) -> Done<Given> {
     };
     let mut asking = Asking { edns: Some(1232), cookie: true, ..asking };
     asking.flags |= PacketFlag::AUTHENTIC_DATA;
-    let default = Query {
-        name: ".".to_owned(),
-        kind: QTYPE::TYPE(TYPE::A),
-        search: false,
-        show,
-        asking,
-        server: None,
-    };
-    let mut reader = Reader {
-        default,
-        queries: Vec::new(),
-        command: true,
-        warnings: String::new(),
-        typed: false,
-    };
+    let default =
+        Query { name: ".".to_owned(), kind: QTYPE::TYPE(TYPE::A), search: false, show, asking, server: None };
+    let mut reader =
+        Reader { default, queries: Vec::new(), command: true, warnings: String::new(), typed: false };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         if let Some(server) = arg.strip_prefix('@') {

@@ -177,7 +177,13 @@ pub fn put_in_order(order: Order, records: &mut [Record], mut below: impl FnMut(
 }
 
 /// The message of an answer, at most `limit` bytes long: what does not fit is left out, and the message says so.
-pub fn message(query: &Packet, mut answer: Answer, opt: Option<Record>, recursion: bool, limit: usize) -> Vec<u8> {
+pub fn message(
+    query: &Packet,
+    mut answer: Answer,
+    opt: Option<Record>,
+    recursion: bool,
+    limit: usize,
+) -> Vec<u8> {
     let mut truncated = false;
     loop {
         let mut packet = Packet::new_reply(query.id());

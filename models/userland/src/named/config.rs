@@ -179,11 +179,15 @@ fn statements(
             *last = line;
             match token {
                 Token::Close if begin.is_none() && depth > 0 => return Ok(all),
-                Token::Close if begin.is_none() => return Err(unexpected(path, line, "unexpected token near '}'")),
+                Token::Close if begin.is_none() => {
+                    return Err(unexpected(path, line, "unexpected token near '}'"));
+                }
                 Token::Close => return Err(failure(path, line, "missing ';' before '}'")),
                 Token::End => break,
                 Token::Word(text, quoted) => words.push(Word { text, quoted }),
-                Token::Open if depth >= DEPTH => return Err(unexpected(path, line, "unexpected token near '{'")),
+                Token::Open if depth >= DEPTH => {
+                    return Err(unexpected(path, line, "unexpected token near '{'"));
+                }
                 Token::Open => block = Some(statements(path, tokens, depth + 1, last)?),
             }
             begin.get_or_insert(line);
@@ -239,9 +243,7 @@ impl Config {
             ("zone", Some(block)) => self.zone(path, statement, block),
             ("controls", Some(block)) if block.is_empty() => Ok(()),
             ("controls", _) => Err(failure(path, statement.line, "not modelled yet: controls")),
-            ("options" | "zone", None) => {
-                Err(unexpected(path, statement.line, "'{' expected near ';'"))
-            }
+            ("options" | "zone", None) => Err(unexpected(path, statement.line, "'{' expected near ';'")),
             (name, _) => Err(unknown(path, statement.line, name)),
         }
     }
@@ -282,12 +284,16 @@ impl Config {
             "forward" => return unmodelled("forward first: only forwarders are asked"),
             "dnssec-validation" if matches!(value, "auto" | "yes") => return unmodelled("DNSSEC"),
             "dnssec-validation" => _ = boolean(path, line, value)?,
-            "empty-zones-enable" if boolean(path, line, value)? => return unmodelled("automatic empty zones"),
+            "empty-zones-enable" if boolean(path, line, value)? => {
+                return unmodelled("automatic empty zones");
+            }
             "empty-zones-enable" => {}
             "rrset-order" => {
                 let entries: Vec<&Statement> = option.block.iter().flatten().collect();
-                let order: Vec<&str> =
-                    entries.iter().flat_map(|entry| entry.words.iter().map(|word| word.text.as_str())).collect();
+                let order: Vec<&str> = entries
+                    .iter()
+                    .flat_map(|entry| entry.words.iter().map(|word| word.text.as_str()))
+                    .collect();
                 self.order = match order.as_slice() {
                     ["order", "random"] => Order::Random,
                     ["order", "none"] => Order::None,
@@ -304,7 +310,8 @@ impl Config {
         let (mut file, mut kind) = (None, None);
         for entry in block {
             let word = |at: usize| entry.words.get(at).map_or("", |word| word.text.as_str());
-            let unmodelled = |what: &str| Err(failure(path, entry.line, &format!("not modelled yet: {what}")));
+            let unmodelled =
+                |what: &str| Err(failure(path, entry.line, &format!("not modelled yet: {what}")));
             match (word(0), word(1)) {
                 ("type", known @ ("primary" | "master")) => kind = Some(known.to_owned()),
                 (
@@ -312,7 +319,9 @@ impl Config {
                     other @ ("secondary" | "slave" | "forward" | "hint" | "mirror" | "redirect" | "stub"
                     | "static-stub" | "delegation-only"),
                 ) => return unmodelled(&format!("zones of type {other}")),
-                ("type", other) => return Err(unexpected(path, entry.line, &format!("'{other}' unexpected"))),
+                ("type", other) => {
+                    return Err(unexpected(path, entry.line, &format!("'{other}' unexpected")));
+                }
                 ("file", path) => file = Some(path.to_owned()),
                 ("allow-query", _) => return unmodelled("allow-query of a zone"),
                 (name, _) => return Err(unknown(path, entry.line, name)),
@@ -368,11 +377,19 @@ mod tests {
             ("options { directory \"/tmp\" };\n", "c:1: missing ';' before '}'", "failure"),
             ("options { foo bar; };\n", "c:1: unknown option 'foo'", "failure"),
             ("option { };\n", "c:1: unknown option 'option'", "failure"),
-            ("options { forwarders { 10.1.1; }; };\n", "c:1: expected IP address near '10.1.1'", "unexpected token"),
+            (
+                "options { forwarders { 10.1.1; }; };\n",
+                "c:1: expected IP address near '10.1.1'",
+                "unexpected token",
+            ),
             ("options { recursion maybe; };\n", "c:1: boolean expected near 'maybe'", "unexpected token"),
             ("options { recursion yes; \n", "c:2: '}' expected near end of file", "unexpected token"),
             ("options { directory \"/tmp; };\n", "c:2: unexpected end of input ", "unexpected end of input"),
-            ("options { recursion yes; recursion no; };", "c:1: 'recursion' redefined near 'recursion'", "already exists"),
+            (
+                "options { recursion yes; recursion no; };",
+                "c:1: 'recursion' redefined near 'recursion'",
+                "already exists",
+            ),
             ("\nzone \"x\" { type primary; };\n", "c:2: zone 'x': missing 'file' entry", "failure"),
             ("zone \"x\" { type foo; file \"y\"; };\n", "c:1: 'foo' unexpected", "unexpected token"),
             ("logging { };\n", "c:1: not modelled yet: logging", "failure"),

@@ -158,7 +158,10 @@ impl Server {
                 Err(refused) => refused,
             },
             Err(_) => {
-                vec![format!("open: {path}: file not found"), "loading configuration: file not found".to_owned()]
+                vec![
+                    format!("open: {path}: file not found"),
+                    "loading configuration: file not found".to_owned(),
+                ]
             }
         };
         for line in &refused {
@@ -217,7 +220,10 @@ impl Server {
             let Ok(bytes) = process.files.clone().read(&path).await else {
                 let shown = zone::shown(&zone.name);
                 let file = &zone.file;
-                self.log(process, &format!("zone {shown}/IN: loading from master file {file} failed: file not found"));
+                self.log(
+                    process,
+                    &format!("zone {shown}/IN: loading from master file {file} failed: file not found"),
+                );
                 self.log(process, &format!("zone {shown}/IN: not loaded due to errors."));
                 continue;
             };
@@ -363,7 +369,8 @@ impl Server {
             return self.reply(process, &client, &query, Answer::of(RCODE::FormatError));
         };
         if query.opcode() != OPCODE::StandardQuery || matches!(asked.qtype, QTYPE::AXFR | QTYPE::IXFR) {
-            let rcode = if query.opcode() == OPCODE::StandardQuery { RCODE::Refused } else { RCODE::NotImplemented };
+            let rcode =
+                if query.opcode() == OPCODE::StandardQuery { RCODE::Refused } else { RCODE::NotImplemented };
             return self.reply(process, &client, &query, Answer::of(rcode));
         }
         let recursive = query.has_flags(PacketFlag::RECURSION_DESIRED);
@@ -391,8 +398,10 @@ impl Server {
             Some(opt) => usize::from(opt.udp_packet_size).clamp(PLAIN_SIZE, UDP_SIZE),
         };
         let record = query.opt().map(|asked| {
-            let mut cookies = asked.opt_codes.iter().filter(|code| code.code == COOKIE && code.data.len() >= 8);
-            let cookie = cookies.next().map(|code| server_cookie(process, &code.data[..8])).unwrap_or_default();
+            let mut cookies =
+                asked.opt_codes.iter().filter(|code| code.code == COOKIE && code.data.len() >= 8);
+            let cookie =
+                cookies.next().map(|code| server_cookie(process, &code.data[..8])).unwrap_or_default();
             opt(UDP_SIZE as u16, &cookie)
         });
         let message = answer::message(query, answer, record, self.config.recursion, limit);

@@ -55,7 +55,8 @@ impl Zone {
             records: Vec::new(),
             log: Vec::new(),
         };
-        let read = lines(file, text).and_then(|lines| lines.into_iter().try_for_each(|line| reader.line(line)));
+        let read =
+            lines(file, text).and_then(|lines| lines.into_iter().try_for_each(|line| reader.line(line)));
         if let Err((what, why)) = read {
             reader.log.push(what);
             let shown = shown(zone);
@@ -163,7 +164,8 @@ impl Reader<'_> {
             match first.to_ascii_uppercase().as_str() {
                 "$ORIGIN" => self.origin = self.name(value, number)?,
                 "$TTL" => {
-                    let bad = || (format!("dns_master_load: {file}:{number}: near '{value}': bad TTL"), "bad ttl");
+                    let bad =
+                        || (format!("dns_master_load: {file}:{number}: near '{value}': bad TTL"), "bad ttl");
                     self.ttl = Some(seconds(value).ok_or_else(bad)?);
                 }
                 _ => {
@@ -186,7 +188,10 @@ impl Reader<'_> {
         while let Some((word, false)) = line.words.get(at) {
             if word.eq_ignore_ascii_case("IN") {
                 at += 1;
-            } else if ttl.is_none() && word.starts_with(|c: char| c.is_ascii_digit()) && seconds(word).is_some() {
+            } else if ttl.is_none()
+                && word.starts_with(|c: char| c.is_ascii_digit())
+                && seconds(word).is_some()
+            {
                 ttl = seconds(word);
                 at += 1;
             } else {
@@ -220,7 +225,10 @@ impl Reader<'_> {
     ) -> Result<(), Wrong> {
         let file = self.file;
         let Some(((kind, _), data)) = words.split_first() else {
-            return Err((format!("dns_master_load: {file}:{number}: unexpected end of line"), "unexpected end of input"));
+            return Err((
+                format!("dns_master_load: {file}:{number}: unexpected end of line"),
+                "unexpected end of input",
+            ));
         };
         let data: Vec<&str> = data.iter().map(|(word, _)| word.as_str()).collect();
         let rdata = self.data(kind, &data, number)?;
@@ -237,13 +245,18 @@ impl Reader<'_> {
                 self.log.push(format!("{file}:{number}: no TTL specified; using SOA MINTTL instead"));
                 *self.ttl.insert(soa.minimum)
             }
-            (None, _) => return Err((format!("dns_master_load: {file}:{number}: no TTL specified"), "no ttl")),
+            (None, _) => {
+                return Err((format!("dns_master_load: {file}:{number}: no TTL specified"), "no ttl"));
+            }
         };
         let same = |record: &Record| record.name.to_string() == owner;
-        let others: Vec<&Record> = self.records.iter().map(|(_, record)| record).filter(|record| same(record)).collect();
+        let others: Vec<&Record> =
+            self.records.iter().map(|(_, record)| record).filter(|record| same(record)).collect();
         let is_alias = |record: &Record| record.rdata.type_code() == TYPE::CNAME;
         let alias = rdata.type_code() == TYPE::CNAME;
-        if alias && others.iter().any(|other| other.rdata != rdata) || !alias && others.iter().any(|o| is_alias(o)) {
+        if alias && others.iter().any(|other| other.rdata != rdata)
+            || !alias && others.iter().any(|o| is_alias(o))
+        {
             let what = format!("dns_master_load: {file}:{number}: {owner}: CNAME and other data");
             return Err((what, "CNAME and other data"));
         }
@@ -291,11 +304,13 @@ impl Reader<'_> {
         let time = |at: usize| seconds(words[at]).ok_or_else(|| near(words[at], "bad ttl"));
         Ok(match upper.as_str() {
             "A" => {
-                let address: std::net::Ipv4Addr = words[0].parse().map_err(|_| near(words[0], "bad dotted quad"))?;
+                let address: std::net::Ipv4Addr =
+                    words[0].parse().map_err(|_| near(words[0], "bad dotted quad"))?;
                 RData::A(A { address: address.to_bits() })
             }
             "AAAA" => {
-                let address: std::net::Ipv6Addr = words[0].parse().map_err(|_| near(words[0], "bad IPv6 address"))?;
+                let address: std::net::Ipv6Addr =
+                    words[0].parse().map_err(|_| near(words[0], "bad IPv6 address"))?;
                 RData::AAAA(AAAA { address: address.to_bits() })
             }
             "CNAME" => RData::CNAME(CNAME(name(0)?)),
@@ -317,7 +332,8 @@ impl Reader<'_> {
             _ => {
                 let mut txt = TXT::new();
                 for word in words {
-                    let part = CharacterString::new(word.as_bytes()).map_err(|_| near(word, "text too long"))?;
+                    let part =
+                        CharacterString::new(word.as_bytes()).map_err(|_| near(word, "text too long"))?;
                     txt.add_char_string(part.into_owned());
                 }
                 RData::TXT(txt.into_owned())
@@ -343,14 +359,20 @@ impl Reader<'_> {
         if servers == 0 {
             self.log.push(format!("zone {zone}/IN: has no NS records"));
         }
-        let delegated = self.records.iter().find(|(_, record)| {
-            record.rdata.type_code() == TYPE::NS && record.name.to_string() != self.zone
-        });
+        let delegated = self
+            .records
+            .iter()
+            .find(|(_, record)| record.rdata.type_code() == TYPE::NS && record.name.to_string() != self.zone);
         if let Some((number, _)) = delegated {
-            self.log.push(format!("{}:{number}: not modelled yet: delegation (NS below a zone's top)", self.file));
+            self.log.push(format!(
+                "{}:{number}: not modelled yet: delegation (NS below a zone's top)",
+                self.file
+            ));
         }
         let delegates = delegated.is_some();
-        let Some(serial) = serial.filter(|_| servers > 0 && !delegates) else { return Err(self.not_loaded()) };
+        let Some(serial) = serial.filter(|_| servers > 0 && !delegates) else {
+            return Err(self.not_loaded());
+        };
         let mut names: BTreeMap<String, Vec<Record>> = BTreeMap::new();
         for (_, record) in self.records {
             let name = record.name.to_string();
@@ -370,11 +392,14 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    const START: &str = "$TTL 5\n@ IN SOA ns.x. h.x. (\n 1 ; serial\n 2h 30m 1d 5 )\n@ NS ns.x.\nns A 10.0.0.1\n";
+    const START: &str =
+        "$TTL 5\n@ IN SOA ns.x. h.x. (\n 1 ; serial\n 2h 30m 1d 5 )\n@ NS ns.x.\nns A 10.0.0.1\n";
 
     #[test]
     fn a_zone() {
-        let text = format!("{START}\n_http._tcp.web 30 SRV 0 100 80 ns\n   TXT \"a;b\" c\n$ORIGIN sub.x.\n@ A 10.0.0.2\n");
+        let text = format!(
+            "{START}\n_http._tcp.web 30 SRV 0 100 80 ns\n   TXT \"a;b\" c\n$ORIGIN sub.x.\n@ A 10.0.0.2\n"
+        );
         let (zone, log) = Zone::parse("x", "z", &text).unwrap();
         assert_eq!(log, ["zone x/IN: loaded serial 1"]);
         let names: Vec<&str> = zone.names.keys().map(String::as_str).collect();
@@ -397,7 +422,11 @@ mod tests {
             ("$FOO a\n", "dns_master_load: z:8: unknown $ directive '$FOO'", "syntax error"),
             ("a..b A 1.2.3.4\n", "dns_master_load: z:8: empty label", "empty label"),
             ("a TXT \"abc\n", "dns_rdata_fromtext: z:8: unbalanced quotes", "unbalanced quotes"),
-            ("a SRV ( 0 0 9\n", "dns_rdata_fromtext: z:9: near eof: unbalanced parentheses", "unbalanced parentheses"),
+            (
+                "a SRV ( 0 0 9\n",
+                "dns_rdata_fromtext: z:9: near eof: unbalanced parentheses",
+                "unbalanced parentheses",
+            ),
         ] {
             let log = Zone::parse("x", "z", &format!("{START}\n{line}")).unwrap_err();
             assert_eq!(log, [first, &failed(why), "zone x/IN: not loaded due to errors."], "{line}");
@@ -408,6 +437,9 @@ mod tests {
 
     #[test]
     fn spans_of_time() {
-        assert_eq!((seconds("1h30m"), seconds("7"), seconds("x"), seconds("1h3")), (Some(5400), Some(7), None, None));
+        assert_eq!(
+            (seconds("1h30m"), seconds("7"), seconds("x"), seconds("1h3")),
+            (Some(5400), Some(7), None, None)
+        );
     }
 }

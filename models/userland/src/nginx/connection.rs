@@ -72,7 +72,9 @@ fn server_of(config: &Config, (address, port): (Ipv4Addr, u16), host: &str) -> u
         _ if *name == host => Some(1000),
         (Some(end), _) if host.ends_with(end) && host.len() > end.len() => Some(500 + end.len()),
         (_, Some(start)) if host.starts_with(start) => Some(start.len()),
-        _ => name.strip_prefix('.').filter(|bare| host == *bare || host.ends_with(name.as_str())).map(|_| 500),
+        _ => {
+            name.strip_prefix('.').filter(|bare| host == *bare || host.ends_with(name.as_str())).map(|_| 500)
+        }
     };
     let best = |at: &usize| config.servers[*at].names.iter().filter_map(rank).max();
     let named = here.iter().filter(|at| best(at).is_some()).min_by_key(|at| std::cmp::Reverse(best(at)));
@@ -287,7 +289,13 @@ impl Connection {
         write_log(process, &path, line).await;
     }
 
-    fn facts<'a>(&self, config: &'a Config, place: Place, request: &'a Request, proxy_host: &'a str) -> Facts<'a> {
+    fn facts<'a>(
+        &self,
+        config: &'a Config,
+        place: Place,
+        request: &'a Request,
+        proxy_host: &'a str,
+    ) -> Facts<'a> {
         let server_name = place.server(config).names.first().map_or("", String::as_str);
         let server = (self.local.0, self.port);
         Facts { request, client: self.client, server, server_name, proxy_host }
@@ -311,7 +319,8 @@ impl Connection {
             let now = process.now();
             let Some(peer) = shared.balancers[at].choose(&tried, now) else {
                 if tried.is_empty() {
-                    let url = format!("http://{}{}", pass.host, target(place.location(&config), &pass, &request));
+                    let url =
+                        format!("http://{}{}", pass.host, target(place.location(&config), &pass, &request));
                     let what = "no live upstreams while connecting to upstream".to_owned();
                     self.complain(process, &config, place, &request, (&what, &url)).await;
                 }
@@ -323,8 +332,9 @@ impl Connection {
             let url = format!("http://{address}:{port}{}", target(place.location(&config), &pass, &request));
             if let Err(errno) = socket.connect(address, port) {
                 let (number, why) = (errno.number(), errno.strerror());
-                let what =
-                    format!("connect() to {address}:{port} failed ({number}: {why}) while connecting to upstream");
+                let what = format!(
+                    "connect() to {address}:{port} failed ({number}: {why}) while connecting to upstream"
+                );
                 self.complain(process, &config, place, &request, (&what, &url)).await;
                 shared.balancers[at].failed(peer, now);
                 continue;
@@ -375,8 +385,16 @@ impl Connection {
         if request.header("Content-Length").is_some() {
             text += &format!("Content-Length: {}\r\n", request.body.len());
         }
-        const NOT_PASSED: &[&str] =
-            &["host", "connection", "keep-alive", "content-length", "transfer-encoding", "te", "expect", "upgrade"];
+        const NOT_PASSED: &[&str] = &[
+            "host",
+            "connection",
+            "keep-alive",
+            "content-length",
+            "transfer-encoding",
+            "te",
+            "expect",
+            "upgrade",
+        ];
         for (name, value) in &request.headers {
             if !own(name) && !NOT_PASSED.contains(&name.to_ascii_lowercase().as_str()) {
                 text += &format!("{name}: {value}\r\n");
@@ -413,7 +431,8 @@ impl Connection {
                 false
             }
             Step::Done => {
-                let at = exchange.config.upstreams.iter().position(|upstream| upstream.name == exchange.pass.host);
+                let at =
+                    exchange.config.upstreams.iter().position(|upstream| upstream.name == exchange.pass.host);
                 if let Some(balancer) = at.and_then(|at| shared.balancers.get_mut(at)) {
                     balancer.succeeded(exchange.peer);
                 }
@@ -446,7 +465,8 @@ impl Connection {
         if let Some(balancer) = at.and_then(|at| shared.balancers.get_mut(at)) {
             balancer.failed(peer, process.now());
         }
-        let again = phase == Phase::Connecting || !matches!(request.method.as_str(), "POST" | "LOCK" | "PATCH");
+        let again =
+            phase == Phase::Connecting || !matches!(request.method.as_str(), "POST" | "LOCK" | "PATCH");
         let count = at.map_or(0, |at| config.upstreams[at].peers.len());
         if again && tried.len() < count && Arc::ptr_eq(&config, &shared.config) {
             return self.ask(process, shared, (request, place, pass), tried).await;
@@ -489,7 +509,10 @@ mod tests {
              server { listen 80; server_name *.x; } server { listen 80; server_name *.b.x; } server { listen 81; server_name y; }",
         );
         let of = |host: &str, port: u16| server_of(&config, (Ipv4Addr::LOCALHOST, port), host);
-        assert_eq!([of("A.x", 80), of("c.x", 80), of("c.b.x", 80), of("z", 80), of("y", 80)], [0, 2, 3, 1, 1]);
+        assert_eq!(
+            [of("A.x", 80), of("c.x", 80), of("c.b.x", 80), of("z", 80), of("y", 80)],
+            [0, 2, 3, 1, 1]
+        );
         assert_eq!(of("a.x", 81), 4);
     }
 
@@ -505,7 +528,9 @@ mod tests {
 
     #[test]
     fn what_an_upstream_is_asked_for() {
-        let config = config("server { location /e/ { proxy_pass http://10.0.0.1/x/; } location /r { proxy_pass http://10.0.0.1; } }");
+        let config = config(
+            "server { location /e/ { proxy_pass http://10.0.0.1/x/; } location /r { proxy_pass http://10.0.0.1; } }",
+        );
         let text = "GET /e/a%20b?q=1 HTTP/1.1\r\nHost: a\r\n\r\n";
         let Read::Whole(request, _) = Request::read(text.as_bytes()) else { panic!("a request") };
         let of = |at: usize| {

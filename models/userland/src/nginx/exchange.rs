@@ -55,33 +55,35 @@ pub(super) enum Step {
     Done,
 }
 
+/// A call of a socket failed.
+fn failed(errno: Errno, call: &str, during: &str) -> Step {
+    let text = format!("{call} failed ({}: {}) while {during}", errno.number(), errno.strerror());
+    Step::Failed(text, 502)
+}
+
 impl Exchange {
     /// One step; what the client gets is appended.
     pub(super) fn step(&mut self, process: &Process, now: Nanos, client: &mut Vec<u8>) -> Step {
-        let settings = self.place.settings(&self.config);
-        let failed = |errno: Errno, doing: &str, during: &str| {
-            let text = format!("{doing} failed ({}: {}) while {during}", errno.number(), errno.strerror());
-            Step::Failed(text, 502)
-        };
-        let (doing, during) = match self.phase {
-            Phase::Connecting => ("connect()", "connecting to upstream"),
-            Phase::Sending => ("send()", "sending request to upstream"),
-            Phase::Head => ("recv()", "reading response header from upstream"),
-            Phase::Body => ("recv()", "reading upstream"),
+        let during = match self.phase {
+            Phase::Connecting => "connecting to upstream",
+            Phase::Sending => "sending request to upstream",
+            Phase::Head => "reading response header from upstream",
+            Phase::Body => "reading upstream",
         };
         if now >= self.deadline {
             if self.phase == Phase::Body {
                 self.ends = true;
                 return Step::Done;
             }
-            return Step::Failed(format!("upstream timed out (110: Connection timed out) while {during}"), 504);
+            let what = format!("upstream timed out (110: Connection timed out) while {during}");
+            return Step::Failed(what, 504);
         }
         if self.phase == Phase::Connecting {
             let (world, machine) = (process.world(), process.machine);
             let is_up = crate::stream::writable(&world, machine, self.socket.id);
             drop(world);
             match self.socket.take_error() {
-                Some(errno) => return failed(errno, doing, during),
+                Some(errno) => return failed(errno, "connect()", during),
                 None if !is_up => return Step::Wait,
                 None => self.phase = Phase::Sending,
             }
@@ -93,35 +95,38 @@ impl Exchange {
                 Err(errno) => return failed(errno, "send()", "sending request to upstream"),
             }
             if self.to_send.is_empty() {
-                (self.phase, self.deadline) = (Phase::Head, now + settings.read_timeout);
+                let timeout = self.place.settings(&self.config).read_timeout;
+                (self.phase, self.deadline) = (Phase::Head, now + timeout);
             }
         }
-        let read_timeout = settings.read_timeout;
+        self.receive(process, now, client)
+    }
+
+    /// Reads as much of the answer as there is.
+    fn receive(&mut self, process: &Process, now: Nanos, client: &mut Vec<u8>) -> Step {
+        let during = "reading response header from upstream";
+        let timeout = self.place.settings(&self.config).read_timeout;
         loop {
             let bytes = match self.socket.read(BUFSIZE) {
                 Ok(None) => return Step::Wait,
                 Ok(Some(bytes)) => bytes,
-                Err(errno) if self.phase == Phase::Head => {
-                    return failed(errno, "recv()", "reading response header from upstream");
-                }
+                Err(errno) if self.phase == Phase::Head => return failed(errno, "recv()", during),
                 Err(_) => Vec::new(),
             };
-            self.deadline = now + read_timeout;
+            self.deadline = now + timeout;
             let ended = bytes.is_empty();
             match self.phase {
                 Phase::Body => self.pass_on(&bytes, client),
                 _ if ended => {
-                    let what = "upstream prematurely closed connection while reading response header from upstream";
-                    return Step::Failed(what.to_owned(), 502);
+                    return Step::Failed(
+                        format!("upstream prematurely closed connection while {during}"),
+                        502,
+                    );
                 }
                 _ => {
                     self.received.extend(bytes);
-                    match self.take_head(process, client) {
-                        Ok(()) => {}
-                        Err(()) => {
-                            let what = "upstream sent invalid header while reading response header from upstream";
-                            return Step::Failed(what.to_owned(), 502);
-                        }
+                    if self.take_head(process, client).is_err() {
+                        return Step::Failed(format!("upstream sent invalid header while {during}"), 502);
                     }
                 }
             }
@@ -156,7 +161,9 @@ impl Exchange {
             .iter()
             .map(|header| (header.name.to_owned(), String::from_utf8_lossy(header.value).into_owned()))
             .collect();
-        let of = |name: &str| all.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let of = |name: &str| {
+            all.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        };
         let has_none = self.request.method == "HEAD" || matches!(status, 204 | 304);
         let announced = of("Content-Length").and_then(|length| length.parse::<usize>().ok());
         let in_chunks = of("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
@@ -185,7 +192,9 @@ impl Exchange {
             "keep-alive",
             "transfer-encoding",
         ];
-        for (name, value) in all.iter().filter(|(name, _)| !NOT_PASSED.contains(&name.to_ascii_lowercase().as_str())) {
+        for (name, value) in
+            all.iter().filter(|(name, _)| !NOT_PASSED.contains(&name.to_ascii_lowercase().as_str()))
+        {
             head += &format!("{name}: {value}\r\n");
         }
         client.extend(format!("{head}\r\n").into_bytes());

@@ -144,7 +144,9 @@ fn normal(target: &str) -> Option<String> {
 /// A path as it is sent to an upstream.
 pub fn escape(path: &str) -> String {
     let plain = |byte: u8| (0x21..0x7f).contains(&byte) && !b"%?#".contains(&byte);
-    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    path.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// The phrase of a status, as nginx words it.
@@ -198,13 +200,19 @@ mod tests {
 
     #[test]
     fn requests() {
-        let text = b"POST /a%20b//c/../d?x=1 HTTP/1.1\r\nHost: A.example:80\r\nContent-Length: 3\r\n\r\nabcGET";
+        let text =
+            b"POST /a%20b//c/../d?x=1 HTTP/1.1\r\nHost: A.example:80\r\nContent-Length: 3\r\n\r\nabcGET";
         let Read::Whole(request, length) = Request::read(text) else { panic!("a request") };
         assert_eq!((request.uri.as_str(), request.args(), request.host()), ("/a b/d", "x=1", "A.example"));
         assert_eq!((request.body.as_slice(), length), (b"abc".as_slice(), text.len() - 3));
         assert!(request.keeps_alive());
         assert_eq!(Request::read(&text[..40]), Read::Partial);
-        for wrong in ["FOO\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /../a HTTP/1.0\r\n\r\n"] {
+        for wrong in [
+            "FOO\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /../a HTTP/1.0\r\n\r\n",
+        ] {
             assert!(matches!(Request::read(wrong.as_bytes()), Read::Refused(400, _)), "{wrong}");
         }
     }

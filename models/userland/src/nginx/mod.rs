@@ -18,6 +18,8 @@ mod connection;
 mod directives;
 mod exchange;
 mod http;
+#[cfg(test)]
+mod tests;
 mod variables;
 
 use std::net::Ipv4Addr;
@@ -79,7 +81,8 @@ fn parse(args: &[String]) -> Done<Options> {
                 'V' | 'T' | 'e' => return refuse(format!("nginx: not modelled yet: -{letter}\n")),
                 'p' | 'c' | 's' | 'g' => {
                     let attached = &letters[at + 1..];
-                    let value = if attached.is_empty() { rest.next().cloned() } else { Some(attached.to_owned()) };
+                    let value =
+                        if attached.is_empty() { rest.next().cloned() } else { Some(attached.to_owned()) };
                     let Some(value) = value else {
                         let what = match letter {
                             'p' => "directory name",
@@ -198,16 +201,16 @@ async fn nginx(process: &mut Process) -> Done<i32> {
     for signal in [Signal::HUP, Signal::TERM, Signal::INT, Signal::QUIT] {
         process.signals.catch(signal);
     }
-    let server = Server { options, shared: Shared::new(config), sockets, connections: Vec::new(), accepted: 0 };
+    let server =
+        Server { options, shared: Shared::new(config), sockets, connections: Vec::new(), accepted: 0 };
     Ok(server.run(process).await)
 }
 
 /// `-s`: tells the process of the pid file.
 async fn send_signal(process: &mut Process, signal: &str, file: &str) -> Done<i32> {
     process.eprint(format!("{}signal process started\n", stamp(process, "notice")));
-    let failed = |process: &Process, why: String| {
-        Err(Stop::error(1, format!("{}{why}\n", stamp(process, "error"))))
-    };
+    let failed =
+        |process: &Process, why: String| Err(Stop::error(1, format!("{}{why}\n", stamp(process, "error"))));
     let Ok(bytes) = process.files.clone().read(file).await else {
         return failed(process, format!("open() \"{file}\" failed (2: No such file or directory)"));
     };
@@ -256,9 +259,13 @@ async fn bind(process: &mut Process, config: &Config, mut open: Vec<Listener>) -
         socket.set(|opts| opts.reuseaddr = true);
         if let Err(errno) = socket.bind(address, port).and_then(|()| socket.listen(BACKLOG)) {
             let (number, why) = (errno.number(), errno.strerror());
-            let line = format!("nginx: [emerg] bind() to {address}:{port} failed ({number}: {why})\n");
+            let start = match config.error_log.as_str() {
+                "stderr" => stamp(process, "emerg"),
+                _ => "nginx: [emerg] ".to_owned(),
+            };
+            let line = format!("{start}bind() to {address}:{port} failed ({number}: {why})\n");
             // It tries five times, half a second apart.
-            return Err(Stop::error(1, format!("{}nginx: [emerg] still could not bind()\n", line.repeat(5))));
+            return Err(Stop::error(1, format!("{}{start}still could not bind()\n", line.repeat(5))));
         }
         open.push(((address, port), socket));
     }

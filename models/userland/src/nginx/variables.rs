@@ -60,7 +60,8 @@ impl Template {
             let behind = &rest[at + 1..];
             let braced = behind.strip_prefix('{');
             let name_from = braced.unwrap_or(behind);
-            let end = name_from.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name_from.len());
+            let end =
+                name_from.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name_from.len());
             let name = &name_from[..end];
             if name.is_empty() {
                 return Err("invalid variable name".to_owned());

@@ -13,8 +13,8 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
 
 use crate::hosts::{Hosts, inet_aton};
-use crate::resolver::Family;
 use crate::process::{Process, Running};
+use crate::resolver::Family;
 use crate::sock::{self, Sock};
 use crate::stop::{Done, Stop};
 use engine::Engine;

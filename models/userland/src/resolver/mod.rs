@@ -388,10 +388,7 @@ mod tests {
             ndots: 5,
             ..ResolvConf::default()
         };
-        assert_eq!(
-            candidates(&conf, "web"),
-            ["web.default.svc.cluster.local", "web.cluster.local", "web"]
-        );
+        assert_eq!(candidates(&conf, "web"), ["web.default.svc.cluster.local", "web.cluster.local", "web"]);
         assert_eq!(candidates(&conf, "web."), ["web"]);
         let few = ResolvConf { ndots: 1, ..conf };
         assert_eq!(candidates(&few, "a.example")[0], "a.example");
