@@ -11,7 +11,7 @@ use glassnet_userland::process::{Boxed, Child, Output, Process};
 
 use crate::command::Ran;
 use crate::config::Config;
-use crate::object::{Key, Kind, Object};
+use crate::object::{Kept, Key, Kind, Object};
 use crate::store::{Change, Store};
 
 /// The path of the socket.
@@ -166,6 +166,13 @@ impl Watch {
     /// Watches objects of these kinds.
     pub fn of(kinds: &'static [Kind]) -> Watch {
         Watch { objects: BTreeMap::new(), kinds, next: 0 }
+    }
+
+    /// The objects of a type, as far as it knows.
+    pub fn all<T: Kept>(&self) -> impl Iterator<Item = &T> {
+        let from = Key::new(T::KIND_OF, "", "");
+        let of_kind = self.objects.range(from..).take_while(|(key, _)| key.kind == T::KIND_OF);
+        of_kind.filter_map(|(_, object)| T::of(object))
     }
 
     /// Takes in what is known by now; the changes, in order.

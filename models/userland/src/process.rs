@@ -545,6 +545,7 @@ impl Process {
             netns: self.netns,
             affinity: self.affinity,
             vrf: self.vrf.clone(),
+            mounts: self.mounts.clone(),
             program: self.program,
             pid: self.pid,
             argv: self.argv.clone(),

@@ -53,7 +53,8 @@ impl Command for ProgramCommand {
 async fn start(place: &Place, program: &'static Program, child: Child, job: Option<Job>) -> i32 {
     let machine = &place.machine;
     let name = child.argv.first().cloned().unwrap_or_default();
-    let _listed = machine.programs.list(&name, job, child.signals.clone());
+    let pid = machine.new_pid();
+    let _listed = machine.programs.list((&name, pid), job, child.signals.clone());
     let (is_background, depth) = (place.is_background || job.is_some(), place.depth + 1);
     let place = Place {
         netns: child.netns,
@@ -73,7 +74,7 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         vrf: child.vrf,
         mounts: child.mounts,
         program,
-        pid: machine.new_pid(),
+        pid,
         argv: child.argv,
         env: child.env,
         cwd: child.cwd,

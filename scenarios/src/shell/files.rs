@@ -45,7 +45,10 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     let files = [
         ("/etc/hostname", format!("{hostname}\n")),
         ("/etc/hosts", format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n")),
+        // A machine of a lesson has no name server.
+        ("/etc/nsswitch.conf", "hosts: files\n".to_string()),
         ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n".to_string()),
+        ("/etc/resolv.conf", String::new()),
         ("/etc/sysctl.conf", String::new()),
         ("/root/.hushlogin", String::new()),
     ];

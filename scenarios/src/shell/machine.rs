@@ -102,6 +102,7 @@ pub(super) struct Place {
 /// A running program.
 struct Running {
     name: String,
+    pid: u32,
     /// Mark of its background job.
     job: Option<Job>,
     signals: Arc<Signals>,
@@ -132,9 +133,14 @@ impl Programs {
     }
 
     /// Lists a program until the result is dropped.
-    pub(super) fn list(&self, name: &str, job: Option<Job>, signals: Arc<Signals>) -> Listed<'_> {
+    pub(super) fn list(
+        &self,
+        (name, pid): (&str, u32),
+        job: Option<Job>,
+        signals: Arc<Signals>,
+    ) -> Listed<'_> {
         let key = self.started.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(key, Running { name: name.to_string(), job, signals });
+        self.lock().insert(key, Running { name: name.to_string(), pid, job, signals });
         Listed { programs: self, key }
     }
 
@@ -154,6 +160,11 @@ impl Programs {
     /// Sends a signal to the programs of a background job.
     pub(super) fn signal_job(&self, job: Job, signal: Option<Signal>) {
         deliver(self.matching(|running| running.job == Some(job)), signal);
+    }
+
+    /// Sends a signal to the program of this process id; returns whether there is one.
+    pub(super) fn signal_pid(&self, pid: u32, signal: Option<Signal>) -> bool {
+        deliver(self.matching(|running| running.pid == pid), signal) > 0
     }
 
     /// Sends a signal to the programs of this name; returns their number.

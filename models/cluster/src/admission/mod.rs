@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `names.rs` | what names and labels may be |
+//! | `ingress.rs` | Ingresses and their classes |
 //! | `service.rs` | services: their addresses and ports |
 //! | `pod.rs`, `container.rs`, `volume.rs` | pods and their templates |
 //! | `fields.rs` | what becomes of each of their fields |
@@ -12,6 +13,7 @@
 mod config;
 mod container;
 mod fields;
+mod ingress;
 pub mod names;
 mod pod;
 mod service;
@@ -70,6 +72,8 @@ pub fn admit(store: &mut Store, object: &mut Object, before: Option<&Object>) ->
         Object::Namespace(namespace) => self::namespace(namespace, &name),
         Object::ConfigMap(map) => config::config_map(map, before, &mut causes),
         Object::Secret(secret) => config::secret(secret, before, &mut causes),
+        Object::Ingress(ingress) => self::ingress::ingress(store, ingress, before.is_none(), &mut causes),
+        Object::IngressClass(class) => ingress::class(class, &mut causes),
         Object::EndpointSlice(_) | Object::Event(_) | Object::Node(_) => {}
     }
     let selectors = match (&*object, before) {
@@ -116,6 +120,8 @@ pub fn spec_changed(object: &Object, before: &Object) -> bool {
         (Object::ReplicaSet(new), Object::ReplicaSet(old)) => new.spec != old.spec,
         (Object::DaemonSet(new), Object::DaemonSet(old)) => new.spec != old.spec,
         (Object::Node(new), Object::Node(old)) => new.spec != old.spec,
+        (Object::Ingress(new), Object::Ingress(old)) => new.spec != old.spec,
+        (Object::IngressClass(new), Object::IngressClass(old)) => new.spec != old.spec,
         _ => false,
     }
 }

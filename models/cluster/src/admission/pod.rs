@@ -135,6 +135,7 @@ pub(super) fn check(at: &str, spec: &PodSpec, causes: &mut Vec<Cause>) {
         }
     }
     host_ports(at, spec, causes);
+    dns(at, spec, causes);
     let policies = ["Always", "OnFailure", "Never"];
     if let Some(policy) = spec.restart_policy.as_deref().filter(|policy| !policies.contains(policy)) {
         causes.push(Cause::unsupported(format!("{at}.restartPolicy"), policy, &policies));
@@ -149,6 +150,47 @@ pub(super) fn check(at: &str, spec: &PodSpec, causes: &mut Vec<Cause>) {
     causes.extend(names::labels(&format!("{at}.nodeSelector"), spec.node_selector.as_ref()));
     tolerations(at, spec, causes);
     fields::of_pod(at, spec, causes);
+}
+
+/// What is wrong with how a pod looks names up.
+fn dns(at: &str, spec: &PodSpec, causes: &mut Vec<Cause>) {
+    let policies = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+    let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
+    if !policies.contains(&policy) {
+        causes.push(Cause::unsupported(format!("{at}.dnsPolicy"), policy, &policies));
+    }
+    let config = spec.dns_config.clone().unwrap_or_default();
+    let on_host = spec.host_network == Some(true);
+    if on_host && (policy == "ClusterFirstWithHostNet" || policy == "None" || spec.dns_config.is_some()) {
+        let detail = "not modelled yet: files of its own for a pod in its node's network".to_owned();
+        causes.push(Cause { field: format!("{at}.dnsPolicy"), detail });
+    }
+    let servers = config.nameservers.unwrap_or_default();
+    if policy == "None" && spec.dns_config.is_none() {
+        causes.push(Cause::required(
+            format!("{at}.dnsConfig"),
+            "must provide `dnsConfig` when `dnsPolicy` is None",
+        ));
+    } else if policy == "None" && servers.is_empty() {
+        let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+        causes.push(Cause::required(format!("{at}.dnsConfig.nameservers"), why));
+    }
+    if servers.len() > 3 {
+        let why = "must not have more than 3 nameservers";
+        causes.push(Cause::invalid(format!("{at}.dnsConfig.nameservers"), &servers, why));
+    }
+    for (number, server) in servers.iter().enumerate() {
+        let field = format!("{at}.dnsConfig.nameservers[{number}]");
+        if server.parse::<std::net::IpAddr>().is_err() {
+            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+            causes.push(Cause::invalid(field, server, why));
+        }
+    }
+    for (number, option) in config.options.unwrap_or_default().iter().enumerate() {
+        if option.name.as_deref().unwrap_or_default().is_empty() {
+            causes.push(Cause::required(format!("{at}.dnsConfig.options[{number}]"), "must not be empty"));
+        }
+    }
 }
 
 fn init(spec: &PodSpec) -> &[k8s_openapi::api::core::v1::Container] {

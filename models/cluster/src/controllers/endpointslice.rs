@@ -156,7 +156,7 @@ fn slices(
                 })
             })
             .collect();
-        let endpoint = endpoint(store, &spec, pod, address);
+        let endpoint = endpoint(store, (service.metadata.name.as_deref(), &spec), pod, address);
         match by_ports.iter_mut().find(|(known, all)| *known == ports && all.len() < MOST) {
             Some((_, all)) => all.push(endpoint),
             None => by_ports.push((ports, vec![endpoint])),
@@ -171,7 +171,7 @@ fn slices(
 
 fn endpoint(
     store: &Store,
-    spec: &k8s_openapi::api::core::v1::ServiceSpec,
+    (service, spec): (Option<&str>, &k8s_openapi::api::core::v1::ServiceSpec),
     pod: &Pod,
     address: String,
 ) -> Endpoint {
@@ -180,6 +180,11 @@ fn endpoint(
     let zone =
         node.and_then(|node| node.metadata.labels.as_ref()?.get("topology.kubernetes.io/zone").cloned());
     let is_ending = pod.metadata.deletion_timestamp.is_some();
+    // A pod of a service's subdomain has a name below the service's.
+    let hostname = pod.spec.as_ref().and_then(|spec| {
+        let is_below = spec.subdomain.is_some() && spec.subdomain.as_deref() == service;
+        spec.hostname.clone().filter(|_| is_below)
+    });
     let serving = is_ready(pod) || spec.publish_not_ready_addresses == Some(true);
     Endpoint {
         addresses: vec![address],
@@ -188,6 +193,7 @@ fn endpoint(
             serving: Some(serving),
             terminating: Some(is_ending),
         }),
+        hostname,
         node_name,
         zone,
         target_ref: Some(ObjectReference {

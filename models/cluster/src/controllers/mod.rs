@@ -10,12 +10,14 @@
 //! | `scheduler.rs`, `affinity.rs` | nodes for pods |
 //! | `endpointslice.rs` | EndpointSlices of services |
 //! | `cloud.rs` | addresses of load balancers |
+//! | `ingress.rs` | addresses of Ingresses |
 
 mod affinity;
 mod cloud;
 mod daemon;
 mod deployment;
 mod endpointslice;
+mod ingress;
 mod node;
 mod replicaset;
 mod scheduler;
@@ -40,13 +42,21 @@ type Again = Result<Option<Nanos>, ApiError>;
 /// A controller looks at the store, and at what has changed since it looked last, and changes the store.
 type Controller = fn(&mut Store, &[News], Nanos) -> Again;
 
-const MANAGER: &[Controller] =
-    &[node::sync, deployment::sync, replicaset::sync, daemon::sync, endpointslice::sync, cloud::sync];
+const MANAGER: &[Controller] = &[
+    node::sync,
+    deployment::sync,
+    replicaset::sync,
+    daemon::sync,
+    endpointslice::sync,
+    cloud::sync,
+    ingress::sync,
+];
 
 const MANAGED: &[Kind] = &[
     Kind::DaemonSet,
     Kind::Deployment,
     Kind::EndpointSlice,
+    Kind::Ingress,
     Kind::Node,
     Kind::Pod,
     Kind::ReplicaSet,

@@ -19,7 +19,7 @@ use super::sockets::{self, Shared};
 use super::{Objects, Proxier};
 use crate::api::{self, ApiServer, Watch};
 use crate::command::{NodeShell, hostname};
-use crate::object::{Kept, Key, Kind};
+use crate::object::{Key, Kind};
 
 /// Shortest time between two syncs (`minSyncPeriod`).
 const SHORTEST: Nanos = Nanos(1_000_000_000);
@@ -114,9 +114,9 @@ impl Agent {
                 .collect()
         };
         let objects = Objects {
-            services: of_kind(&self.watch).collect(),
-            slices: of_kind(&self.watch).collect(),
-            node: of_kind::<Node>(&self.watch).find(|known| known.metadata.name.as_deref() == Some(node)),
+            services: self.watch.all().collect(),
+            slices: self.watch.all().collect(),
+            node: self.watch.all::<Node>().find(|known| known.metadata.name.as_deref() == Some(node)),
             addresses: &addresses,
         };
         let is_eligible = objects.node.is_some_and(is_eligible);
@@ -142,11 +142,4 @@ fn is_eligible(node: &Node) -> bool {
 /// Rules depend on it.
 fn concerns(key: &Key, node: &str) -> bool {
     matches!(key.kind, Kind::Service | Kind::EndpointSlice) || key.kind == Kind::Node && key.name == node
-}
-
-/// The objects of a type that the agent knows.
-fn of_kind<T: Kept>(watch: &Watch) -> impl Iterator<Item = &T> {
-    let from = Key::new(T::KIND_OF, "", "");
-    let of_kind = watch.objects.range(from..).take_while(|(key, _)| key.kind == T::KIND_OF);
-    of_kind.filter_map(|(_, object)| T::of(object))
 }

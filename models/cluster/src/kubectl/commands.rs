@@ -176,6 +176,8 @@ const DRAIN: &[Flag] = &[
     refused("skip-wait-for-delete-timeout"),
 ];
 
+const INGRESS: &[Flag] = &[text("rule"), text("class"), text("default-backend"), text("annotation")];
+
 const CONFIGMAP: &[Flag] =
     &[text("from-file"), text("from-literal"), refused("from-env-file"), refused("append-hash")];
 
@@ -244,6 +246,8 @@ pub(super) const MODELLED: &[Command] = &[
     row("create configmap", &[CHANGE, CREATE, CONFIGMAP]),
     row("create deploy", &[CHANGE, CREATE, DEPLOYMENT]),
     row("create deployment", &[CHANGE, CREATE, DEPLOYMENT]),
+    row("create ing", &[CHANGE, CREATE, INGRESS]),
+    row("create ingress", &[CHANGE, CREATE, INGRESS]),
     row("create namespace", &[CHANGE, CREATE]),
     row("create ns", &[CHANGE, CREATE]),
     row("create secret generic", &[CHANGE, CREATE, SECRET]),

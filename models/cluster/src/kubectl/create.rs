@@ -22,7 +22,6 @@ pub(super) async fn run(session: &mut Session<'_>) -> Done {
             "clusterrole",
             "clusterrolebinding",
             "cronjob",
-            "ingress",
             "job",
             "pdb",
             "poddisruptionbudget",
@@ -104,13 +103,14 @@ fn generator_prefix(session: &Session, kind: Kind) -> String {
         }
         ("create deployment", _) => "failed to create deployment: ".to_owned(),
         (command, _) if command.starts_with("create secret") => "failed to create secret ".to_owned(),
+        ("create ingress" | "create ing", _) => "failed to create ingress: ".to_owned(),
         ("create configmap", _) => "failed to create configmap: ".to_owned(),
         _ => String::new(),
     }
 }
 
 /// The one name that a generator gets.
-fn name(session: &Session) -> Done<String> {
+pub(super) fn name(session: &Session) -> Done<String> {
     match session.given.words.as_slice() {
         [name] => Ok(name.clone()),
         words => Err(Failure::usage(

@@ -6,6 +6,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::describe_ingress;
 use super::describe_pod::{Lines, pod, template, time};
 use super::endpoints;
 use super::failure::{Done, Failure};
@@ -68,6 +69,8 @@ fn describe(store: &Store, object: &Object, now: &Time) -> String {
         Object::DaemonSet(set) => daemon_set(store, set),
         Object::Deployment(deployment) => self::deployment(store, deployment),
         Object::EndpointSlice(slice) => endpoint_slice(slice),
+        Object::Ingress(ingress) => describe_ingress::ingress(store, ingress),
+        Object::IngressClass(class) => describe_ingress::class(class),
         Object::Event(event) => return self::event(event),
         Object::Namespace(namespace) => return self::namespace(namespace),
         Object::Node(node) => self::node(store, node, now),
@@ -265,7 +268,7 @@ fn replica_sets(sets: &[&ReplicaSet]) -> String {
 }
 
 /// Endpoints of a service's port that are ready, cut behind three.
-fn endpoints_of(store: &Store, service: &Service, port: Option<&str>) -> String {
+pub(super) fn endpoints_of(store: &Store, service: &Service, port: Option<&str>) -> String {
     let mut all = Vec::new();
     for slice in endpoints::slices(store, &service.clone().into()) {
         let ready =

@@ -27,8 +27,6 @@ const UNMODELLED: &[&str] = &[
     "Endpoints",
     "HorizontalPodAutoscaler",
     "IPAddress",
-    "Ingress",
-    "IngressClass",
     "Job",
     "Lease",
     "LimitRange",

@@ -21,7 +21,8 @@
 //! | `exec.rs`, `run.rs` | `exec`, `logs` and `run` |
 //! | `expose.rs`, `scale.rs`, `label.rs`, `patch.rs` | `expose`, `scale`, `set`, `label`, `annotate` and `patch` |
 //! | `rollout.rs`, `wait.rs`, `drain.rs`, `taint.rs` | `rollout`, `wait`, `cordon`, `uncordon`, `drain` and `taint` |
-//! | `describe.rs`, `describe_pod.rs` | `describe` |
+//! | `ingress.rs` | `create ingress` |
+//! | `describe.rs`, `describe_pod.rs`, `describe_ingress.rs` | `describe` |
 //! | `info.rs` | `version`, `cluster-info`, `api-resources` and `config` |
 
 mod apply;
@@ -29,6 +30,7 @@ mod commands;
 mod create;
 mod delete;
 mod describe;
+mod describe_ingress;
 mod describe_pod;
 mod drain;
 mod endpoints;
@@ -39,6 +41,7 @@ mod flags;
 mod format;
 mod get;
 mod info;
+mod ingress;
 mod jsonpath;
 mod label;
 mod labels;
@@ -127,6 +130,7 @@ async fn dispatch(session: &mut Session<'_>) -> Done {
         "create" => create::run(session).await,
         "create configmap" | "create cm" => create::configmap(session).await,
         "create deployment" | "create deploy" => create::deployment(session),
+        "create ingress" | "create ing" => ingress::create(session),
         "create namespace" | "create ns" => create::namespace(session),
         "create secret generic" => create::secret(session).await,
         "create secret tls" => create::tls(session).await,

@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Event, Namespace, Node, Pod, PodSpec, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::pod_status::{self, condition};
@@ -24,6 +25,8 @@ pub(super) fn columns(resource: Resource) -> (&'static [&'static str], &'static 
             Kind::Deployment => (&["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"], WORKLOAD),
             Kind::EndpointSlice => (&["NAME", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "AGE"], &[]),
             Kind::Event => (&["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"], &[]),
+            Kind::Ingress => (&["NAME", "CLASS", "HOSTS", "ADDRESS", "PORTS", "AGE"], &[]),
+            Kind::IngressClass => (&["NAME", "CONTROLLER", "PARAMETERS", "AGE"], &[]),
             Kind::Namespace => (&["NAME", "STATUS", "AGE"], &[]),
             Kind::Node => (
                 &["NAME", "STATUS", "ROLES", "AGE", "VERSION"],
@@ -57,6 +60,8 @@ pub(super) fn row(object: &Object, now: &Time) -> Vec<String> {
         Object::DaemonSet(set) => daemon_set(set, age),
         Object::Deployment(deployment) => self::deployment(deployment, age),
         Object::EndpointSlice(slice) => endpoint_slice(slice, age),
+        Object::Ingress(ingress) => self::ingress(ingress, age),
+        Object::IngressClass(class) => ingress_class(class, age),
         Object::Namespace(namespace) => self::namespace(namespace, age),
         Object::Node(node) => self::node(node, age),
         Object::Pod(pod) => self::pod(pod, age, now),
@@ -231,6 +236,34 @@ fn endpoint_slice(slice: &EndpointSlice, age: String) -> Vec<String> {
     });
     let addresses = slice.endpoints.iter().flatten().flat_map(|endpoint| endpoint.addresses.clone());
     vec![slice.address_type.clone(), some(ports.collect()), some(addresses.collect()), age]
+}
+
+/// Addresses of an Ingress.
+pub(super) fn ingress_addresses(ingress: &Ingress) -> String {
+    let status = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let all = status.into_iter().flat_map(|status| status.ingress.iter().flatten());
+    let addresses = all.filter_map(|entry| entry.ip.clone().or_else(|| entry.hostname.clone()));
+    addresses.collect::<Vec<_>>().join(",")
+}
+
+fn ingress(ingress: &Ingress, age: String) -> Vec<String> {
+    let spec = ingress.spec.clone().unwrap_or_default();
+    let mut hosts: Vec<String> = Vec::new();
+    for host in
+        spec.rules.iter().flatten().filter_map(|rule| rule.host.clone()).filter(|host| !host.is_empty())
+    {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    let hosts = if hosts.is_empty() { "*".to_owned() } else { some(hosts) };
+    let ports = "80".to_owned();
+    vec![spec.ingress_class_name.unwrap_or_else(none), hosts, ingress_addresses(ingress), ports, age]
+}
+
+fn ingress_class(class: &IngressClass, age: String) -> Vec<String> {
+    let controller = class.spec.as_ref().and_then(|spec| spec.controller.clone());
+    vec![controller.unwrap_or_else(none), none(), age]
 }
 
 fn namespace(namespace: &Namespace, age: String) -> Vec<String> {

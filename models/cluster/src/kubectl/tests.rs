@@ -70,6 +70,8 @@ impl Cluster {
             proxy: None,
             balancers: None,
             announce: None,
+            dns: None,
+            ingress: false,
             delay: glassnet_sim::Nanos::ZERO,
         };
         crate::start(&mut world, config, 1);

@@ -9,8 +9,12 @@ const IMAGES: &[(&str, &str)] = &[
     ("agnhost", "sleep infinity"),
     ("alpine", "true"),
     ("busybox", "true"),
+    // Its agent writes what the server is to answer.
+    ("controller", "nginx -p . -c /run/ingress-nginx/nginx.conf"),
+    ("coredns", "named -g -c /run/coredns/named.conf"),
     ("curl", "curl …"),
     ("debian", "true"),
+    ("dnsutils", "true"),
     ("httpd", "python3 -m http.server 80"),
     ("iperf3", "iperf3 …"),
     ("netshoot", "true"),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `kubenet.rs` | the network of a pod |
 //! | `images.rs` | the programs that images stand for |
+//! | `names.rs` | names in a pod |
 //! | `pod.rs` | a pod on its node |
 //! | `container.rs` | a container: how it ends and is started again |
 //! | `run.rs` | programs of containers, their hooks and probes |
@@ -15,6 +16,7 @@ mod container;
 mod env;
 mod images;
 mod kubenet;
+mod names;
 mod pod;
 mod probe;
 mod run;

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use super::container::{Running, Step};
 use super::env::Around;
 use super::kubenet::{Attached, Kubenet};
-use super::{HOST, seconds, volumes};
+use super::{HOST, names, seconds, volumes};
 use crate::api::ApiServer;
 use crate::command::{Command, NodeShell, Run, hostname};
 use crate::events::{Happened, Recorder, container_field, reference};
@@ -45,6 +45,8 @@ pub(super) struct Sandbox {
     pub ending: Option<Nanos>,
     /// The folder of its containers' files.
     pub folder: String,
+    /// Its namespace has files of its own in `/etc/netns`.
+    has_files: bool,
 }
 
 impl Sandbox {
@@ -67,6 +69,10 @@ impl Sandbox {
             Some(attached) => Some(attached.address),
             None if on_host => node_address.parse().ok(),
             None => None,
+        };
+        let has_files = match &attached {
+            Some(attached) => names::write(process, api, pod, (&attached.netns, attached.address)).await,
+            None => false,
         };
         let key = Object::from(pod.clone()).key();
         let folder = format!("/run/containers/{uid}");
@@ -96,6 +102,7 @@ impl Sandbox {
             sync_volumes: Some((now, 0)),
             ending: None,
             folder,
+            has_files,
         };
         if sandbox.address.is_none() {
             let why = "Failed to create pod sandbox: failed to allocate for range 0: no IP addresses available in range set";
@@ -219,6 +226,9 @@ impl Sandbox {
     pub(super) async fn remove(&self, process: &mut Process, api: &Arc<ApiServer>, network: &mut Kubenet) {
         if let Some(attached) = &self.attached {
             network.remove(process, api, attached).await;
+            if self.has_files {
+                names::remove(process, api, &attached.netns).await;
+            }
         }
         let has_own = |volume: &k8s_openapi::api::core::v1::Volume| volume.host_path.is_none();
         if self.spec.volumes.iter().flatten().any(has_own) {
@@ -435,7 +445,10 @@ impl Sandbox {
 
     /// Makes a child one of a container's.
     pub(super) fn enter(&self, child: &mut Child, at: usize, env: BTreeMap<String, String>) {
-        let (cwd, mounts) = self.files(at);
+        let (cwd, mut mounts) = self.files(at);
+        // Its volumes hide what `ip netns exec` mounts.
+        let named = self.attached.iter().filter(|_| self.has_files);
+        mounts.splice(..0, named.flat_map(|attached| names::mounts(&attached.netns)));
         (child.netns, child.cwd, child.mounts) = (self.netns, cwd, mounts.into());
         child.env.extend(env);
         let name = self.spec.hostname.clone().filter(|name| !name.is_empty());
