@@ -91,6 +91,7 @@ impl Cluster {
             netns: NetnsId(0),
             affinity: CpuMask::ALL,
             vrf: None,
+            etc: None,
             program: crate::program(words[0]).expect("a program"),
             pid: 1000,
             argv: words.iter().map(|word| (*word).to_owned()).collect(),
