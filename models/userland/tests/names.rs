@@ -106,11 +106,7 @@ web.default.svc.cluster.local. 5 IN	A	10.96.1.2
 fn answers_are_as_long_as_those_of_bind() {
     for (line, length) in [
         ("dig in.default.svc.cluster.local", 119),
-        ("dig nosuch.default.svc.cluster.local", 169),
-        ("dig svc.cluster.local", 141),
         ("dig -x 10.96.1.2", 122),
-        ("dig cluster.local NS", 120),
-        ("dig cluster.local SOA", 137),
         ("dig +noedns +noad web.default.svc.cluster.local", 63),
         ("dig +nocookie web.default.svc.cluster.local", 74),
         ("dig +tcp web.default.svc.cluster.local", 102),

@@ -10,6 +10,7 @@
 //! It runs in the foreground (`-g` with its log on standard error, `-f` without one). It listens on the addresses that are there when it
 //! starts or reads its configuration again. Not modelled: the daemon, what it logs of its build, `rndc`, transfers and updates of zones,
 //! DNSSEC, automatic empty zones, recursion from the root.
+//! Names in messages are compressed wherever they can be; BIND writes some in full (those of SOA and NS records), and points at targets of SRV.
 
 mod answer;
 mod config;
