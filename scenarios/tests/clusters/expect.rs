@@ -211,11 +211,11 @@ fn answers(case: &Case, request: &Request, state: &State) -> BTreeSet<Answer> {
         Target::Cluster(..) => service.internal_local,
         _ => service.external_local,
     };
+    let from_node = matches!(request.from, Source::Machine(_)) && sender.is_some();
     let is_elsewhere = matches!(request.to, Target::Balancer(..) | Target::External(..));
     if cluster.is_empty() && local.is_empty() {
         // What a node itself sends to an address outside is not refused: it goes out, where nobody has the address. IPVS has it on the
         // node, and drops what comes from outside the source ranges before.
-        let from_node = matches!(request.from, Source::Machine(_)) && sender.is_some();
         let is_unsure = is_elsewhere && (from_node || case.mode == "ipvs");
         return if is_unsure { [Answer::Refused, Answer::Dropped].into() } else { refused };
     }
@@ -234,6 +234,10 @@ fn answers(case: &Case, request: &Request, state: &State) -> BTreeSet<Answer> {
         // IPVS has one list for all senders: the local endpoints, and all where there are none, unless traffic from within stays local.
         (true, "ipvs") if !local.is_empty() => answered(&local),
         (true, "ipvs") if service.internal_local => refused,
+        // A node sends from the very address that it asks for, to which endpoints on other nodes cannot answer.
+        (true, "ipvs") if from_node && is_elsewhere => {
+            answered(&cluster).into_iter().chain([Answer::Refused, Answer::Dropped]).collect()
+        }
         (true, "ipvs") if inside => answered(&cluster),
         (true, "ipvs") => [Answer::Refused, Answer::Dropped].into(),
         // Pods and the node itself do not come from outside.

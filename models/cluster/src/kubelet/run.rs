@@ -278,12 +278,27 @@ impl Sandbox {
             words.extend(own.iter().map(|(key, value)| format!("{key}={value}")));
         }
         if is_needed {
-            words.extend(["bash".to_owned(), "-c".to_owned(), mounted(&mounts, &cwd)]);
+            words.extend([
+                "bash".to_owned(),
+                "-c".to_owned(),
+                mounted(&mounts, &self.may_be_files(at), &cwd),
+            ]);
         }
         words.extend(argv);
         let command = Command { argv: words, stdin: String::new() };
         let (time, node, agent) = (process.now(), hostname(process), agent.to_owned());
         api.note(Ran { at: time, node, agent, command, goes_on_in });
+    }
+
+    /// Places where a container mounts what may be a file: a part of a volume, or a path of the node.
+    fn may_be_files(&self, at: usize) -> Vec<&str> {
+        let is_of_node = |name: &str| {
+            let mut volumes = self.spec.volumes.iter().flatten();
+            volumes.any(|volume| volume.name == name && volume.host_path.is_some())
+        };
+        let mounts = self.containers[at].spec.volume_mounts.iter().flatten();
+        let unsure = mounts.filter(|mount| mount.sub_path.is_some() || is_of_node(&mount.name));
+        unsure.map(|mount| mount.mount_path.trim_end_matches('/')).collect()
     }
 
     /// Keeps what ends the pod's programs on a real node, where no kubelet does it.
@@ -297,15 +312,20 @@ impl Sandbox {
     }
 }
 
-/// The line of a shell that mounts files where they are to be seen, and then becomes the command.
-fn mounted(mounts: &[(String, String)], cwd: &str) -> String {
+/// The line of a shell that mounts folders, and what may be files, where they are to be seen, and then becomes the command.
+fn mounted(mounts: &[(String, String)], may_be_files: &[&str], cwd: &str) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let mut line = String::new();
     for (place, from) in mounts {
+        let is_unsure = may_be_files.contains(&place.as_str());
         let (place, from) = (quoted(place), quoted(from));
-        line.push_str(&format!(
-            "if [ -d {from} ]; then mkdir -p {place}; else mkdir -p \"$(dirname {place})\"; touch {place}; fi; mount --bind {from} {place}; "
-        ));
+        line.push_str(&match is_unsure {
+            true => format!(
+                "[ -d {from} ] && mkdir -p {place} || {{ mkdir -p \"$(dirname {place})\"; touch {place}; }}; "
+            ),
+            false => format!("mkdir -p {place}; "),
+        });
+        line.push_str(&format!("mount --bind {from} {place}; "));
     }
     line + &format!("cd {}; exec \"$0\" \"$@\"", quoted(cwd))
 }
@@ -314,11 +334,12 @@ fn mounted(mounts: &[(String, String)], cwd: &str) -> String {
 mod tests {
     #[test]
     fn files_are_mounted_before_the_command() {
-        let mounts = [("/etc/a".to_owned(), "/var/b".to_owned())];
+        let mounts =
+            [("/etc/a", "/var/b"), ("/c/d", "/e")].map(|(place, from)| (place.to_owned(), from.to_owned()));
         assert_eq!(
-            super::mounted(&mounts, "/it's"),
-            "if [ -d '/var/b' ]; then mkdir -p '/etc/a'; else mkdir -p \"$(dirname '/etc/a')\"; touch '/etc/a'; fi; \
-             mount --bind '/var/b' '/etc/a'; cd '/it'\\''s'; exec \"$0\" \"$@\""
+            super::mounted(&mounts, &["/c/d"], "/it's"),
+            "mkdir -p '/etc/a'; mount --bind '/var/b' '/etc/a'; [ -d '/e' ] && mkdir -p '/c/d' || { mkdir -p \"$(dirname '/c/d')\"; touch \
+             '/c/d'; }; mount --bind '/e' '/c/d'; cd '/it'\\''s'; exec \"$0\" \"$@\""
         );
     }
 }
