@@ -78,6 +78,7 @@ pub mod tracepath;
 pub mod traceroute;
 pub mod tun;
 pub mod unmodelled;
+pub mod wget;
 
 use process::Program;
 
@@ -150,6 +151,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/uname", "9.1", identity::uname),
     Program::new("/usr/sbin/xtables-legacy-multi", "1.8.9", iptables::main),
     Program::new("/usr/sbin/xtables-nft-multi", "1.8.9", iptables::main),
+    Program::new("/usr/bin/wget", "1.21.3", wget::main),
 ];
 
 /// Everything that is installed: [`PROGRAMS`], and what is refused by name ([`unmodelled::UNMODELLED`]).

@@ -178,7 +178,6 @@ const PATHS: &[&str] = &[
     "/usr/sbin/trafgen",
     "/usr/bin/tshark",
     "/usr/bin/vnstat",
-    "/usr/bin/wget",
     "/usr/bin/whois",
     "/usr/bin/wireshark",
     "/usr/bin/wrk",

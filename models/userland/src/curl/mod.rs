@@ -5,9 +5,9 @@
 
 mod meter;
 mod options;
-mod response;
+pub(crate) mod response;
 mod transfer;
-mod url;
+pub(crate) mod url;
 
 use crate::process::{Process, Running};
 use meter::{HEADING, write_out};
