@@ -23,6 +23,7 @@
 //! | [`view`] | views of a run |
 //! | [`replay`] | a lesson with a cluster as one without |
 //! | [`trace`] | tracing a hypothetical packet |
+//! | [`reach`] | who reaches whom |
 //! | [`compare`] | comparing two runs |
 //! | [`functions`] | which functions of the kernel ran |
 //! | [`fuzz`] | random rules and random networks on both sides |
@@ -40,6 +41,7 @@ pub mod observation;
 pub mod output;
 pub mod plain;
 pub mod plan;
+pub mod reach;
 pub mod replay;
 pub mod rig;
 pub mod run;

@@ -162,6 +162,9 @@ pub struct KernelConfig {
     /// The modules of IPVS are there from the start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ip_vs: bool,
+    /// Rules cannot ask for IPVS: no module `xt_ipvs`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_xt_ipvs: bool,
     /// Namespaces get no fallback devices of tunnels.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_fb_tunnels: bool,
@@ -204,6 +207,7 @@ impl KernelConfig {
         config.gre = self.gre;
         config.fou = self.fou;
         config.ip_vs = self.ip_vs;
+        config.xt_ipvs = !self.no_xt_ipvs;
         config.fb_tunnels = !self.no_fb_tunnels;
         config.openvswitch = self.openvswitch;
         config.ovs_ct_limit = !self.no_ovs_ct_limit;
@@ -235,6 +239,7 @@ impl Default for KernelConfig {
             gre: false,
             fou: false,
             ip_vs: false,
+            no_xt_ipvs: false,
             no_fb_tunnels: false,
             openvswitch: false,
             no_ovs_ct_limit: false,

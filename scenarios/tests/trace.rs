@@ -6,7 +6,7 @@ use std::path::Path;
 
 use glassnet_scenarios::lab::SEED;
 use glassnet_scenarios::lesson::Lesson;
-use glassnet_scenarios::trace::{self, Ending, Question, TraceError};
+use glassnet_scenarios::trace::{self, Asked, Ending, TraceError};
 use glassnet_scenarios::view::{self, Selection, Zoom};
 
 /// A router with a client, a server whose port is published, the outside behind NAT, and a firewall.
@@ -17,12 +17,12 @@ fn lesson(text: &str) -> Lesson {
 }
 
 /// The words of a command line: `-s 10.0.0.2 -d 10.0.1.2 -p 22`.
-fn question(words: &str) -> Question {
+fn question(words: &str) -> Asked {
     let value = |name: &str| {
         let mut words = words.split(' ');
         words.find(|word| *word == name).and_then(|_| words.next())
     };
-    Question {
+    Asked {
         src: value("-s").expect("a source").parse().expect("an address"),
         dst: value("-d").expect("a destination").parse().expect("an address"),
         protocol: match value("--protocol") {
@@ -31,7 +31,7 @@ fn question(words: &str) -> Question {
             _ => trace::Protocol::Tcp,
         },
         sport: 40_000,
-        dport: value("-p").map_or(0, |port| port.parse().expect("a port")),
+        dport: value("-p").map(|port| port.parse().expect("a port")),
         from: value("--from").map(|host| host.parse().expect("a host")),
         input: value("--in").map(str::to_owned),
     }
@@ -219,12 +219,12 @@ fn a_bridged_packet_that_dnat_changed_goes_where_its_route_leads() {
     ] {
         let question = question(&format!("-s 10.0.0.2 -d {destination} -p 80"));
         let answer = trace::ask(&lesson, SEED, &question, None).expect("it can be asked");
-        let at = |phase: &trace::Phase| format!("{} {} {}", phase.host(), phase.device, phase.text);
+        let at = |phase: &trace::Phase| format!("{} {} {}", phase.host, phase.device, phase.text);
         let routed =
-            answer.phases.iter().find(|phase| phase.host() == "node1" && phase.kind == trace::Kind::Route);
+            answer.phases.iter().find(|phase| phase.host == "node1" && phase.kind == trace::Kind::Route);
         assert_eq!(routed.map(at).as_deref(), Some(decision));
         let last = answer.phases.last().expect("phases");
-        assert_eq!(last.host(), end, "{}", answer.verdict.text);
+        assert_eq!(last.host, end, "{}", answer.verdict.text);
     }
 }
 

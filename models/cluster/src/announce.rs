@@ -18,10 +18,12 @@ use crate::api::{self, ApiServer, Watch};
 use crate::command::{Command, NodeShell, Run, hostname};
 use crate::config::Announce;
 use crate::controllers::balancer_addresses;
-use crate::object::{Kept, Kind, SERVICE_NAME};
+use crate::object::{Kind, SERVICE_NAME};
 
 /// A command that failed is tried again after so long.
 const AGAIN: Nanos = Nanos(1_000_000_000);
+
+const WATCHED: &[Kind] = &[Kind::EndpointSlice, Kind::Node, Kind::Service];
 
 /// The label of nodes to which no load balancer sends.
 const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
@@ -36,14 +38,13 @@ pub fn main(process: &mut Process) -> Running<'_> {
             process.eprint("cloud-load-balancer: this machine announces nothing\n");
             return 1;
         };
-        let (mut watch, mut done, mut again) = (Watch::default(), BTreeMap::new(), None);
+        let (mut watch, mut done, mut again) = (Watch::of(WATCHED), BTreeMap::new(), None);
         loop {
-            api::wait(process, &api, &watch, again, |_| false).await;
+            api::wait(process, &api, &mut watch, again, |_| false).await;
             let now = process.now();
             let news = watch.take(&api.store(), now);
             let is_due = again.take_if(|at| *at <= now).is_some();
-            let concerns = [Kind::Service, Kind::EndpointSlice, Kind::Node];
-            if !is_due && !news.iter().any(|change| concerns.contains(&change.key.kind)) {
+            if !is_due && news.is_empty() {
                 continue;
             }
             let wanted = role.wanted(&watch, &own);
@@ -149,11 +150,10 @@ async fn apply(
 /// The nodes by name, with their addresses, to which an address of a load balancer may lead: with the policy Local only those that
 /// have a ready endpoint, else all, if there is one anywhere.
 fn usable(watch: &Watch) -> BTreeMap<Ipv4Addr, BTreeMap<String, Ipv4Addr>> {
-    let nodes: BTreeMap<String, Ipv4Addr> =
-        watch.objects.values().filter_map(|object| node(Node::of(object)?)).collect();
+    let nodes: BTreeMap<String, Ipv4Addr> = watch.all::<Node>().filter_map(node).collect();
     let ready = ready(watch);
     let mut all = BTreeMap::new();
-    for service in watch.objects.values().filter_map(|object| Service::of(object)) {
+    for service in watch.all::<Service>() {
         let Some(ready) = ready.get(&(service.metadata.namespace.clone(), service.metadata.name.clone()))
         else {
             continue;
@@ -183,7 +183,7 @@ fn node(node: &Node) -> Option<(String, Ipv4Addr)> {
 /// Services (namespace and name) that have ready endpoints, with the nodes of these.
 fn ready(watch: &Watch) -> BTreeMap<(Option<String>, Option<String>), BTreeSet<String>> {
     let mut all: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-    for slice in watch.objects.values().filter_map(|object| EndpointSlice::of(object)) {
+    for slice in watch.all::<EndpointSlice>() {
         let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
         for endpoint in slice.endpoints.iter().flatten() {
             let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready);

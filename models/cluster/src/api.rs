@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
-use glassnet_userland::process::{Child, Process};
+use glassnet_userland::process::{Boxed, Child, Output, Process};
 
 use crate::command::Ran;
 use crate::config::Config;
-use crate::object::{Key, Object};
+use crate::object::{Kept, Key, Kind, Object};
 use crate::store::{Change, Store};
 
 /// The path of the socket.
@@ -21,6 +21,8 @@ const SOCKET: &str = "/run/kubernetes/apiserver.sock";
 pub struct Exec {
     /// The pod.
     pub pod: Key,
+    /// Its container.
+    pub container: String,
     /// The command, with the streams of `kubectl`. Its namespace is the pod's.
     pub child: Child,
     /// Its exit status, when it has ended.
@@ -32,7 +34,18 @@ pub struct ApiServer {
     store: Mutex<Store>,
     ran: Mutex<Vec<Ran>>,
     execs: Mutex<BTreeMap<String, Vec<Exec>>>,
-    logs: Mutex<BTreeMap<Key, Vec<u8>>>,
+    logs: Mutex<BTreeMap<Key, BTreeMap<String, Vec<Arc<Log>>>>>,
+}
+
+/// The output of a container, from its start to its end.
+#[derive(Default)]
+pub struct Log(Mutex<Vec<u8>>);
+
+impl Output for Log {
+    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, std::io::Result<()>> {
+        lock(&self.0).extend_from_slice(bytes);
+        Box::pin(async { Ok(()) })
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -108,43 +121,84 @@ impl ApiServer {
         lock(&self.execs).contains_key(node)
     }
 
-    /// A pod's container printed something.
-    pub fn log(&self, pod: &Key, bytes: &[u8]) {
-        lock(&self.logs).entry(pod.clone()).or_default().extend_from_slice(bytes);
+    /// A pod is made: what one of its name printed is forgotten.
+    pub fn forget_logs(&self, pod: &Key) {
+        lock(&self.logs).remove(pod);
     }
 
-    /// What a pod's container printed.
-    pub fn logged(&self, pod: &Key) -> Vec<u8> {
-        lock(&self.logs).get(pod).cloned().unwrap_or_default()
+    /// A container starts: what it prints from now on.
+    pub fn new_log(&self, pod: &Key, container: &str) -> Arc<Log> {
+        let log = Arc::<Log>::default();
+        let mut logs = lock(&self.logs);
+        logs.entry(pod.clone()).or_default().entry(container.to_owned()).or_default().push(log.clone());
+        log
+    }
+
+    /// What a container printed since it was started so many times ago; `None`: it was not.
+    pub fn logged(&self, pod: &Key, container: &str, ago: usize) -> Option<Vec<u8>> {
+        let logs = lock(&self.logs);
+        let log = logs.get(pod)?.get(container)?.iter().rev().nth(ago)?;
+        Some(lock(&log.0).clone())
     }
 }
 
-/// What an agent knows: it learns of each change after the cluster's delay.
-#[derive(Debug, Default)]
+/// A change that an agent has learned of.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// What changed.
+    pub key: Key,
+    /// The object before; `None`: it is new.
+    pub before: Option<Arc<Object>>,
+    /// The object afterwards; `None`: it is gone.
+    pub object: Option<Arc<Object>>,
+}
+
+/// What an agent knows of the kinds that it watches: it learns of each change after the cluster's delay.
+#[derive(Debug)]
 pub struct Watch {
     /// The objects as far as it knows.
     pub objects: BTreeMap<Key, Arc<Object>>,
+    kinds: &'static [Kind],
     next: usize,
 }
 
 impl Watch {
+    /// Watches objects of these kinds.
+    pub fn of(kinds: &'static [Kind]) -> Watch {
+        Watch { objects: BTreeMap::new(), kinds, next: 0 }
+    }
+
+    /// The objects of a type, as far as it knows.
+    pub fn all<T: Kept>(&self) -> impl Iterator<Item = &T> {
+        let from = Key::new(T::KIND_OF, "", "");
+        let of_kind = self.objects.range(from..).take_while(|(key, _)| key.kind == T::KIND_OF);
+        of_kind.filter_map(|(_, object)| T::of(object))
+    }
+
     /// Takes in what is known by now; the changes, in order.
-    pub fn take(&mut self, store: &Store, now: Nanos) -> Vec<Change> {
-        let known = |change: &&Change| change.at + store.config.delay <= now;
-        let news: Vec<Change> = store.changes(self.next).iter().take_while(known).cloned().collect();
-        self.next += news.len();
-        for change in &news {
-            match &change.object {
-                Some(object) => _ = self.objects.insert(change.key.clone(), object.clone()),
-                None => _ = self.objects.remove(&change.key),
+    pub fn take(&mut self, store: &Store, now: Nanos) -> Vec<News> {
+        let is_known = |change: &&Change| change.at + store.config.delay <= now;
+        let mut news = Vec::new();
+        for change in store.changes(self.next).iter().take_while(is_known) {
+            self.next += 1;
+            if !self.kinds.contains(&change.key.kind) {
+                continue;
             }
+            let before = match &change.object {
+                Some(object) => self.objects.insert(change.key.clone(), object.clone()),
+                None => self.objects.remove(&change.key),
+            };
+            news.push(News { key: change.key.clone(), before, object: change.object.clone() });
         }
         news
     }
 
     /// When the next change is known.
-    pub fn due(&self, store: &Store) -> Option<Nanos> {
-        Some(store.changes(self.next).first()?.at + store.config.delay)
+    pub fn due(&mut self, store: &Store) -> Option<Nanos> {
+        let changes = store.changes(self.next);
+        let others = changes.iter().take_while(|change| !self.kinds.contains(&change.key.kind)).count();
+        self.next += others;
+        Some(changes.get(others)?.at + store.config.delay)
     }
 }
 
@@ -152,7 +206,7 @@ impl Watch {
 pub async fn wait(
     process: &mut Process,
     api: &ApiServer,
-    watch: &Watch,
+    watch: &mut Watch,
     deadline: Option<Nanos>,
     mut ready: impl FnMut(&mut World) -> bool + Send,
 ) {

@@ -77,10 +77,11 @@ impl Input for Given {
 
 /// A stream that keeps what is written.
 #[derive(Default)]
-struct Kept(Mutex<Vec<u8>>);
+pub struct Kept(Mutex<Vec<u8>>);
 
 impl Kept {
-    fn text(&self) -> String {
+    /// What was written.
+    pub fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         String::from_utf8_lossy(&bytes).into_owned()
     }

@@ -79,6 +79,13 @@ pub enum Announce {
     },
 }
 
+/// Names in a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Who is asked for names of others; without them there are none.
+    pub forwarders: Vec<Ipv4Addr>,
+}
+
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -94,6 +101,10 @@ pub struct Config {
     pub balancers: Option<Range>,
     /// How these addresses are brought to nodes; without it they are not.
     pub announce: Option<Announce>,
+    /// Its DNS, if it has one.
+    pub dns: Option<DnsConfig>,
+    /// It has a controller of Ingresses.
+    pub ingress: bool,
     /// How long an agent takes to learn of a change, ns.
     pub delay: Nanos,
 }

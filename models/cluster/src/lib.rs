@@ -6,11 +6,16 @@
 //! | [`config`] | what a cluster is like |
 //! | [`object`] | objects by kind |
 //! | [`error`] | errors of the API server |
+//! | [`events`] | what components tell of objects |
+//! | [`quantity`], [`qos`] | amounts of resources, and what pods ask for |
 //! | [`admission`] | what it fills in and checks |
 //! | [`store`] | its store |
 //! | [`api`] | the API server, as its clients reach it |
+//! | [`history`] | objects as they were at any time, for views |
 //! | [`command`] | commands that agents run |
 //! | [`controllers`] | controllers and the scheduler |
+//! | [`dns`] | names of services and pods |
+//! | [`ingress`] | Ingresses |
 //! | [`kubelet`] | the kubelet |
 //! | [`kube_proxy`] | services as rules of iptables, virtual servers of IPVS, or a proxy |
 //! | [`routes`] | routes between nodes |
@@ -23,11 +28,17 @@ pub mod api;
 pub mod command;
 pub mod config;
 pub mod controllers;
+pub mod dns;
 pub mod error;
+pub mod events;
+pub mod history;
+pub mod ingress;
 pub mod kube_proxy;
 pub mod kubectl;
 pub mod kubelet;
 pub mod object;
+pub mod qos;
+pub mod quantity;
 pub mod routes;
 pub mod store;
 
@@ -37,6 +48,7 @@ use glassnet_kernel::ids::MachineId;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 use glassnet_userland::process::Program;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Node, Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -53,11 +65,13 @@ pub const VERSION: &str = "1.36.2";
 pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/cloud-load-balancer", VERSION, announce::main),
     Program::new("/usr/bin/cloud-route-controller", VERSION, routes::main),
+    Program::new("/usr/bin/cluster-dns", VERSION, dns::main),
     Program::new("/usr/bin/kube-controller-manager", VERSION, controllers::manager),
     Program::new("/usr/bin/kube-proxy", VERSION, kube_proxy::agent::main),
     Program::new("/usr/bin/kube-scheduler", VERSION, controllers::scheduler),
     Program::new("/usr/bin/kubectl", VERSION, kubectl::main),
     Program::new("/usr/bin/kubelet", VERSION, kubelet::main),
+    Program::new("/usr/bin/nginx-ingress-controller", ingress::RELEASE, ingress::main),
 ];
 
 /// Everything that is installed on a machine.
@@ -80,7 +94,13 @@ pub fn start(world: &mut World, config: Config, seed: u64) {
         let namespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
         let namespaces =
             namespaces.map(|each| Namespace { metadata: name(each), ..Namespace::default() }.into());
-        for object in namespaces.into_iter().chain([kubernetes(first).into()]) {
+        let dns = dns::address(&store.config).map(dns::objects).unwrap_or_default();
+        let ingress = if store.config.ingress {
+            ingress::objects(store.config.balancers.is_some())
+        } else {
+            Vec::new()
+        };
+        for object in namespaces.into_iter().chain([kubernetes(first).into()]).chain(dns).chain(ingress) {
             // An empty store refuses none of them.
             let object: Object = object;
             let _ = store.create(object, Nanos::ZERO);
@@ -118,12 +138,16 @@ fn kubernetes(address: String) -> Service {
 pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
     let Some(api) = ApiServer::in_world(world) else { return Vec::new() };
     let mut all = Vec::new();
-    let announce = api.store().config.announce.clone();
-    let nodes = api.store().config.nodes.keys().filter_map(|name| world.machine(name)).collect::<Vec<_>>();
+    let config = api.store().config.clone();
+    let announce = config.announce.clone();
+    let nodes = config.nodes.keys().filter_map(|name| world.machine(name)).collect::<Vec<_>>();
     for (at, node) in nodes.into_iter().enumerate() {
         if at == 0 {
             all.extend([(node, "kube-controller-manager"), (node, "kube-scheduler")]);
         }
+        // Their files are there before the kubelet starts a server that reads them.
+        all.extend(config.dns.iter().map(|_| (node, "cluster-dns")));
+        all.extend(config.ingress.then_some((node, "nginx-ingress-controller")));
         all.extend([(node, "kubelet"), (node, "cloud-route-controller"), (node, "kube-proxy")]);
         if announce == Some(Announce::Arp) {
             all.push((node, "cloud-load-balancer"));
@@ -135,7 +159,7 @@ pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
     all
 }
 
-/// All nodes of the world's cluster are ready; also where there is none.
+/// All nodes of the world's cluster are ready, and so is what it came with; also where there is no cluster.
 pub fn is_up(world: &World) -> bool {
     let Some(api) = ApiServer::in_world(world) else { return true };
     let store = api.store();
@@ -143,5 +167,9 @@ pub fn is_up(world: &World) -> bool {
         let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
         conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
     };
+    let is_available = |deployment: &Deployment| {
+        deployment.status.as_ref().and_then(|status| status.ready_replicas).is_some_and(|ready| ready > 0)
+    };
     store.config.nodes.keys().all(|name| store.get::<Node>("", name).is_some_and(is_ready))
+        && store.list::<Deployment>().all(is_available)
 }

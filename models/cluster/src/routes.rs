@@ -17,12 +17,12 @@ pub fn main(process: &mut Process) -> Running<'_> {
             process.eprint("cloud-route-controller: this machine is no node of a cluster\n");
             return 1;
         };
-        let (own, mut watch) = (hostname(process), Watch::default());
+        let (own, mut watch) = (hostname(process), Watch::of(&[Kind::Node]));
         let mut routes: BTreeMap<String, String> = BTreeMap::new();
         loop {
-            api::wait(process, &api, &watch, None, |_| false).await;
+            api::wait(process, &api, &mut watch, None, |_| false).await;
             let now = process.now();
-            if !watch.take(&api.store(), now).iter().any(|change| change.key.kind == Kind::Node) {
+            if watch.take(&api.store(), now).is_empty() {
                 continue;
             }
             let nodes = watch.objects.values().filter_map(|object| Node::of(object));

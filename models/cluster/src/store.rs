@@ -34,6 +34,10 @@ pub struct Store {
     objects: BTreeMap<Key, Arc<Object>>,
     changes: Vec<Change>,
     dice: Dice,
+    /// What is random of events. They have dice of their own, so that what is told changes nothing else.
+    events: Dice,
+    /// Objects by the uids of their owners.
+    owned: BTreeMap<String, BTreeSet<Key>>,
     /// Addresses that services have.
     addresses: BTreeSet<Ipv4Addr>,
     /// Ports that services have on nodes, with their protocols.
@@ -42,6 +46,11 @@ pub struct Store {
 
 /// Letters and digits of generated names (apimachinery's `rand.String`): without vowels, so that no words appear.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Nanoseconds since 1970 at a moment of virtual time.
+pub fn nanoseconds(now: Nanos) -> u64 {
+    BOOT_TIME * 1_000_000_000 + now.0
+}
 
 /// The wall clock's time at a moment of virtual time.
 pub fn wall_clock(now: Nanos) -> Time {
@@ -57,6 +66,8 @@ impl Store {
             objects: BTreeMap::new(),
             changes: Vec::new(),
             dice: Dice::new(seed),
+            events: Dice::new(!seed),
+            owned: BTreeMap::new(),
             addresses: BTreeSet::new(),
             node_ports: BTreeSet::new(),
         }
@@ -72,10 +83,33 @@ impl Store {
         T::of(self.objects.get(&Key::new(T::KIND_OF, namespace, name))?)
     }
 
+    /// Objects from a place on, by kind, namespace and name.
+    pub fn from<'a>(&'a self, key: &Key) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        self.objects.range(key.clone()..).map(|(_, object)| object)
+    }
+
     /// Objects of a kind, by namespace and name.
     pub fn objects(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
-        let from = Key { kind, namespace: String::new(), name: String::new() };
-        self.objects.range(from..).take_while(move |(key, _)| key.kind == kind).map(|(_, object)| object)
+        let first = Key { kind, namespace: String::new(), name: String::new() };
+        self.from(&first).take_while(move |object| object.kind() == kind)
+    }
+
+    /// Objects of a kind in a namespace, by name.
+    pub fn in_namespace<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &str,
+    ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        let first = Key::new(kind, namespace, "");
+        let objects = self.objects.range(first.clone()..);
+        let is_here = move |(key, _): &(&Key, _)| key.kind == first.kind && key.namespace == first.namespace;
+        objects.take_while(is_here).map(|(_, object)| object)
+    }
+
+    /// Objects of a type that one with this uid owns, by namespace and name.
+    pub fn owned<'a, T: Kept>(&'a self, uid: Option<&String>) -> impl Iterator<Item = &'a T> + use<'a, T> {
+        let keys = uid.and_then(|uid| self.owned.get(uid)).into_iter().flatten();
+        keys.filter_map(|key| T::of(self.objects.get(key)?))
     }
 
     /// Objects of a type, by namespace and name.
@@ -104,7 +138,8 @@ impl Store {
     ///
     /// As of [`Store::create`].
     pub fn review(&mut self, mut object: Object, now: Nanos) -> Result<Object, ApiError> {
-        let (kind, uid) = (object.kind(), self.uid());
+        let kind = object.kind();
+        let uid = uid(if kind == Kind::Event { &mut self.events } else { &mut self.dice });
         let meta = object.metadata_mut();
         if kind.is_namespaced() {
             let _ = meta.namespace.get_or_insert_with(|| "default".to_owned());
@@ -124,7 +159,10 @@ impl Store {
         }
         let meta = object.metadata_mut();
         (meta.uid, meta.creation_timestamp) = (Some(uid), Some(wall_clock(now)));
-        let has_generation = !matches!(kind, Kind::ConfigMap | Kind::Namespace | Kind::Node | Kind::Service);
+        let has_generation = !matches!(
+            kind,
+            Kind::ConfigMap | Kind::Event | Kind::Namespace | Kind::Node | Kind::Secret | Kind::Service
+        );
         meta.generation = has_generation.then_some(1);
         admission::admit(self, &mut object, None)?;
         Ok(object)
@@ -221,14 +259,13 @@ impl Store {
         let Some(gone) = self.objects.remove(key) else { return };
         self.give_back(&gone);
         self.changes.push(Change { at: now, key: key.clone(), object: None });
-        let uid = gone.metadata().uid.clone();
-        let is_owned = |object: &Object| {
-            let owners = object.metadata().owner_references.iter().flatten();
-            owners.into_iter().any(|owner| Some(&owner.uid) == uid.as_ref())
-        };
-        let owned: Vec<Key> =
-            self.objects.iter().filter(|(_, object)| is_owned(object)).map(|(key, _)| key.clone()).collect();
-        for key in owned {
+        for owner in gone.metadata().owner_references.iter().flatten() {
+            if let Some(owned) = self.owned.get_mut(&owner.uid) {
+                owned.remove(key);
+            }
+        }
+        let owned = gone.metadata().uid.as_ref().and_then(|uid| self.owned.remove(uid));
+        for key in owned.into_iter().flatten() {
             // The garbage collector deletes as a user would; the key is there.
             let _ = self.delete(&key, None, now);
         }
@@ -247,6 +284,14 @@ impl Store {
         let object = Arc::new(object);
         if let Some(before) = self.objects.insert(key.clone(), object.clone()) {
             self.give_back(&before);
+            for owner in before.metadata().owner_references.iter().flatten() {
+                if let Some(owned) = self.owned.get_mut(&owner.uid) {
+                    owned.remove(&key);
+                }
+            }
+        }
+        for owner in object.metadata().owner_references.iter().flatten() {
+            self.owned.entry(owner.uid.clone()).or_default().insert(key.clone());
         }
         if let Object::Service(service) = &*object {
             self.addresses.extend(admission::addresses(service));
@@ -301,15 +346,15 @@ impl Store {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.dice.below(bound)
     }
+}
 
-    /// A random UUID (RFC 9562, version 4).
-    fn uid(&mut self) -> String {
-        let mut bytes = [0; 16];
-        self.dice.fill(&mut bytes);
-        (bytes[6], bytes[8]) = (bytes[6] & 0x0f | 0x40, bytes[8] & 0x3f | 0x80);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-    }
+/// A random UUID (RFC 9562, version 4).
+fn uid(dice: &mut Dice) -> String {
+    let mut bytes = [0; 16];
+    dice.fill(&mut bytes);
+    (bytes[6], bytes[8]) = (bytes[6] & 0x0f | 0x40, bytes[8] & 0x3f | 0x80);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 /// A number as the names of templates have it (`rand.SafeEncodeString`).

@@ -1,27 +1,47 @@
-//! Chance in rules: what `-m statistic --mode random` decides, and a script that decides in its place for who asks
-//! "what if?".
+//! Chance in rules and turns of schedulers: what `-m statistic --mode random` or IPVS decides, and a script that decides in their place
+//! for who asks "what if?".
 
-/// What is certain, in the unit of [`Chance::probability`].
+/// What is certain, in the unit of the shares of a rule.
 pub const CERTAIN: u32 = 1 << 31;
 
-/// A decision that chance made about a packet.
+/// Who decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chance {
-    /// How many [notes](crate::trace::Trace::notes) there were: the next one about a rule is about the one that asked.
-    pub note: usize,
-    /// How likely "yes" was, in units of 2^-31, as the rule holds it.
-    pub probability: u32,
-    /// How it fell.
-    pub outcome: bool,
+pub enum Chooser {
+    /// A rule matched (0) or not (1). The next [note](crate::trace::Trace::notes) about a rule is about it.
+    Rule {
+        /// How many notes there were.
+        note: usize,
+    },
+    /// A scheduler of IPVS chose one of the destinations that take new connections, oldest first.
+    Scheduler(&'static str),
 }
 
-/// How the decisions about one packet fall. About other packets the world's dice decide, and nobody keeps it.
+/// A decision about a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chance {
+    /// Who decided.
+    pub by: Chooser,
+    /// How likely each outcome was: its part of the sum.
+    pub shares: Vec<u32>,
+    /// The outcome.
+    pub outcome: usize,
+}
+
+/// How the decisions about one packet fall. About other packets the world's dice and the schedulers' turns decide, and nobody keeps it.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// The packet (`Skb::packet`); 0: none.
     pub packet: u32,
-    /// How they are to fall, in order, and "yes" after that; `None`: as the world's dice do.
-    pub falls: Option<Vec<bool>>,
+    /// How they are to fall, in order, and 0 after that; `None`: as the dice and turns do.
+    pub falls: Option<Vec<usize>>,
     /// Those that the packet met, in order. What is certain is no decision.
     pub met: Vec<Chance>,
+}
+
+impl Script {
+    /// How the next decision is to fall, if that is given.
+    pub(crate) fn next(&self) -> Option<usize> {
+        let falls = self.falls.as_ref()?;
+        Some(falls.get(self.met.len()).copied().unwrap_or(0))
+    }
 }

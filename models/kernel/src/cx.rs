@@ -4,7 +4,7 @@ use glassnet_hardware::{Arrival, Fabric};
 use glassnet_sim::{Dice, EventQueue, Nanos};
 
 use crate::Kernel;
-use crate::chance::{CERTAIN, Chance};
+use crate::chance::{CERTAIN, Chance, Chooser};
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, MachineId, NetnsId, SkbId, SocketId};
@@ -301,17 +301,22 @@ impl Cx<'_> {
         if probability == 0 || probability >= CERTAIN {
             return probability != 0;
         }
-        let (packet, note) = (self.skbs[skb].packet, self.trace.notes.len());
-        let script = &mut self.trace.script;
-        if script.packet == 0 || script.packet != packet {
-            return self.dice.below(u64::from(CERTAIN)) < u64::from(probability);
+        let mut by_dice = || self.dice.below(u64::from(CERTAIN)) < u64::from(probability);
+        let packet = self.skbs[skb].packet;
+        if self.trace.script.packet == 0 || self.trace.script.packet != packet {
+            return by_dice();
         }
-        let outcome = match &script.falls {
-            Some(falls) => falls.get(script.met.len()).copied().unwrap_or(true),
-            None => self.dice.below(u64::from(CERTAIN)) < u64::from(probability),
-        };
-        script.met.push(Chance { note, probability, outcome });
-        outcome
+        let fall = self.trace.script.next();
+        let yes = fall.map_or_else(by_dice, |fall| fall == 0);
+        let by = Chooser::Rule { note: self.trace.notes.len() };
+        let shares = vec![probability, CERTAIN - probability];
+        self.trace.script.met.push(Chance { by, shares, outcome: usize::from(!yes) });
+        yes
+    }
+
+    /// The packet is the one whose decisions are kept, and perhaps given.
+    pub fn is_scripted(&self, skb: SkbId) -> bool {
+        self.trace.script.packet != 0 && self.trace.script.packet == self.skbs[skb].packet
     }
 
     /// Sets a timer, which expires on this CPU, as [`Timer`] says.

@@ -130,6 +130,8 @@ pub struct Config {
     pub fou: bool,
     /// The modules of IPVS are there from the start.
     pub ip_vs: bool,
+    /// Rules may ask for IPVS (`CONFIG_NETFILTER_XT_MATCH_IPVS`).
+    pub xt_ipvs: bool,
     /// Namespaces get fallback devices of tunnels. Where a namespace of a real kernel stands for a machine, they may be only in the
     /// one that it booted with.
     pub fb_tunnels: bool,
@@ -168,6 +170,7 @@ impl Default for Config {
             gre: false,
             fou: false,
             ip_vs: false,
+            xt_ipvs: true,
             fb_tunnels: true,
             nf_nat_ftp: false,
             // A round figure, not measured.

@@ -61,6 +61,8 @@ pub enum Note {
     Conntrack(ConntrackNote),
     /// NAT decided about one end of a connection.
     Nat(NatNote),
+    /// IPVS found where a packet of a client goes.
+    Ipvs(IpvsNote),
     /// `MASQUERADE` found no address on the device by which the packet leaves.
     NoAddress {
         /// The device.
@@ -350,6 +352,28 @@ pub struct NatNote {
     pub old: (Ipv4Addr, Option<u16>),
     /// The same after.
     pub new: (Ipv4Addr, Option<u16>),
+}
+
+/// Where IPVS sends a packet of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpvsNote {
+    /// Protocol, and the address and port that the client knows.
+    pub service: (u8, Ipv4Addr, u16),
+    /// Address and port of the destination; `None`: no destination takes it.
+    pub dest: Option<(Ipv4Addr, u16)>,
+    /// Who chose it.
+    pub by: IpvsChooser,
+}
+
+/// Who chose a destination of IPVS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpvsChooser {
+    /// The packet's connection has it.
+    Connection,
+    /// An earlier connection of the client: the service is persistent.
+    Template,
+    /// The scheduler of this name.
+    Scheduler(&'static str),
 }
 
 /// What a bridge's table of stations said, or learned.

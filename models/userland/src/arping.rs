@@ -11,8 +11,9 @@ use glassnet_wire::Mac;
 use glassnet_wire::eth::ETH_P_ARP;
 
 use crate::getopt;
-use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::hosts::{Hosts, inet_aton};
 use crate::process::{Process, Running, Signal, Woken};
+use crate::resolver::Family;
 use crate::sock::{self, Sock};
 use crate::stop::{Done, Stop};
 
@@ -132,10 +133,12 @@ async fn arping(process: &mut Process) -> Done<i32> {
     let options = parse(process.args())?;
     let target = match inet_aton(&options.target) {
         Some(address) => address,
-        None => match Hosts::read(process).await.ipv4(&options.target) {
-            Some((address, _)) => address,
-            None => return error(2, &format!("{}: {TEMPORARY_FAILURE}", options.target)),
-        },
+        None => {
+            let found = Hosts::read(process).await.look_up(process, &options.target, Family::Ipv4).await;
+            found
+                .map(|found| found.addresses[0])
+                .or_else(|gai| error(2, &format!("{}: {}", options.target, gai.text())))?
+        }
     };
     let device = choose_device(process, &options, target)?;
     let source = choose_source(process, &options, &device, target)?;

@@ -13,7 +13,7 @@ use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_sim::Nanos;
 
 use crate::process::{
-    self, Boxed, Child, Exit, Files, Input, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
+    self, Boxed, Child, Exit, Files, Input, Mounts, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
 };
 
 /// Result of a program.
@@ -118,6 +118,7 @@ fn child(
         signals: Arc::new(Signals::default()),
         affinity: CpuMask::ALL,
         vrf: None,
+        mounts: Mounts::default(),
     }
 }
 
@@ -266,6 +267,7 @@ impl Spawner for Direct {
                 netns: child.netns,
                 affinity: child.affinity,
                 vrf: child.vrf,
+                mounts: child.mounts,
                 program,
                 pid: 1000,
                 argv: child.argv,

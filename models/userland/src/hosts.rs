@@ -1,25 +1,37 @@
-//! Host names: `/etc/hosts` and numeric addresses. There is no DNS.
+//! Host names: `/etc/hosts` and numeric addresses. What DNS says is looked up by `resolver`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::numbers::whole;
 use crate::process::Process;
+use crate::resolver::conf::{ResolvConf, asks_dns};
 
 /// Resolver error without a name server (`EAI_AGAIN`).
 pub const TEMPORARY_FAILURE: &str = "Temporary failure in name resolution";
 
-/// The lines of `/etc/hosts`.
+/// The lines of `/etc/hosts`, and how DNS is asked.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {
     lines: Vec<(IpAddr, Vec<String>)>,
+    /// `/etc/resolv.conf`, if `/etc/nsswitch.conf` says that DNS is asked.
+    pub(crate) dns: Option<ResolvConf>,
+    /// Addresses that DNS has no name for.
+    pub(crate) unnamed: Vec<Ipv4Addr>,
 }
 
 impl Hosts {
     /// Reads `/etc/hosts` of the machine; without that file only `localhost` is known.
     pub async fn read(process: &Process) -> Hosts {
-        let text =
-            process.files.read("/etc/hosts").await.unwrap_or_else(|_| b"127.0.0.1 localhost\n".to_vec());
-        Hosts::parse(&String::from_utf8_lossy(&text))
+        let read = async |path| {
+            let bytes = process.files.read(path).await.ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let text = read("/etc/hosts").await.unwrap_or_else(|| "127.0.0.1 localhost\n".to_owned());
+        let mut hosts = Hosts::parse(&text);
+        if asks_dns(read("/etc/nsswitch.conf").await.as_deref()) {
+            hosts.dns = Some(ResolvConf::parse(&read("/etc/resolv.conf").await.unwrap_or_default()));
+        }
+        hosts
     }
 
     /// Parses a hosts file; invalid addresses are skipped, as by the resolver.
@@ -30,7 +42,17 @@ impl Hosts {
             let names: Vec<_> = words.map(str::to_owned).collect();
             (!names.is_empty()).then_some((address, names))
         };
-        Hosts { lines: text.lines().filter_map(line).collect() }
+        Hosts { lines: text.lines().filter_map(line).collect(), ..Hosts::default() }
+    }
+
+    /// Its lines: an address and its names.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (IpAddr, &[String])> {
+        self.lines.iter().map(|(address, names)| (*address, names.as_slice()))
+    }
+
+    /// Keeps the name of an address.
+    pub(crate) fn keep(&mut self, address: Ipv4Addr, name: String) {
+        self.lines.push((address.into(), vec![name]));
     }
 
     /// The addresses of a name.
@@ -46,6 +68,13 @@ impl Hosts {
             IpAddr::V4(address) if known(names) => Some((*address, names[0].clone())),
             _ => None,
         })
+    }
+
+    /// The line of a name that has an address of this kind.
+    pub(crate) fn line(&self, name: &str, is_wanted: fn(&IpAddr) -> bool) -> Option<(IpAddr, &[String])> {
+        let known = |names: &[String]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let mut lines = self.lines.iter().filter(|(address, names)| is_wanted(address) && known(names));
+        lines.next().map(|(address, names)| (*address, names.as_slice()))
     }
 
     /// The first name of an address.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`process`] | [`Process`](process::Process): what a program sees of its machine |
 //! | [`numbers`] | numbers as the C library reads them |
+//! | [`hosts`], [`resolver`] | host names |
 //! | [`signal`] | signals |
 //! | [`stop`] | what ends a program before its work is done |
 //! | [`harness`] | runs one program without a shell, for tests |
@@ -19,10 +20,13 @@ pub mod bridge;
 pub mod conntrack;
 pub mod curl;
 pub mod date;
+pub mod dig;
 pub mod dmesg;
 pub mod ethtool;
+pub mod getent;
 pub mod getopt;
 pub mod harness;
+pub mod host;
 pub mod hosts;
 pub mod identity;
 pub mod ifconfig;
@@ -35,9 +39,12 @@ pub mod ipvsadm;
 pub mod mausezahn;
 pub mod modprobe;
 pub mod mpstat;
+pub mod named;
 pub mod nc;
 pub mod nfacct;
+pub mod nginx;
 pub mod nsenter;
+pub mod nslookup;
 pub mod nstat;
 pub mod numbers;
 pub mod ovs;
@@ -47,6 +54,7 @@ pub mod ping;
 pub mod process;
 pub mod procfs;
 pub mod python3;
+pub mod resolver;
 pub mod route;
 pub mod services;
 pub mod signal;
@@ -84,8 +92,11 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/conntrack", "1.4.7", conntrack::main),
     Program::new("/usr/bin/curl", "7.88.1", curl::main),
     Program::new("/usr/bin/date", "9.1", date::main),
+    Program::new("/usr/bin/dig", "9.18.49", dig::main),
     Program::new("/usr/bin/dmesg", "2.38.1", dmesg::main),
     Program::new("/usr/sbin/ethtool", "6.1", ethtool::main),
+    Program::new("/usr/bin/getent", "2.36", getent::main),
+    Program::new("/usr/bin/host", "9.18.49", host::main),
     Program::new("/usr/bin/id", "9.1", identity::id),
     Program::new("/usr/sbin/ifconfig", "2.10", ifconfig::main),
     Program::new("/usr/sbin/ip", "6.1.0", ip::main),
@@ -106,10 +117,13 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/mausezahn", "0.6.8", mausezahn::main),
     Program::new("/usr/sbin/modprobe", "30", modprobe::main),
     Program::new("/usr/bin/mpstat", "12.6.1", mpstat::main),
+    Program::new("/usr/sbin/named", "9.18.49", named::main),
     Program::new("/usr/bin/nc", "1.219", nc::main),
     Program::new("/usr/bin/netcat", "1.219", nc::main),
     Program::new("/usr/sbin/nfacct", "1.0.2", nfacct::main),
+    Program::new("/usr/sbin/nginx", "1.22.1", nginx::main),
     Program::new("/usr/bin/nsenter", "2.38.1", nsenter::main),
+    Program::new("/usr/bin/nslookup", "9.18.49", nslookup::main),
     Program::new("/usr/bin/nstat", "6.1.0", nstat::main),
     Program::new("/usr/bin/ovs-appctl", "3.1.0", ovs::appctl::main),
     Program::new("/usr/share/openvswitch/scripts/ovs-ctl", "3.1.0", ovs::ctl::main),

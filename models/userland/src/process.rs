@@ -98,6 +98,10 @@ pub struct Vrf {
     pub ifindex: u32,
 }
 
+/// Files and folders of the machine that a process sees at other places, as after `mount --bind` in a mount namespace of its own: each
+/// with the place and then the path on the machine, absolute and without an end of `/`.
+pub type Mounts = Arc<[(String, String)]>;
+
 /// A command line that a program runs as a child (`ip netns exec`, `nsenter`).
 #[derive(Clone)]
 pub struct Child {
@@ -121,6 +125,8 @@ pub struct Child {
     pub affinity: CpuMask,
     /// The VRF that it is bound to.
     pub vrf: Option<Vrf>,
+    /// What it sees of the machine's files at other places.
+    pub mounts: Mounts,
 }
 
 /// Runs command lines; `scenarios` implements it over the shell.
@@ -231,6 +237,8 @@ pub struct Process {
     pub affinity: CpuMask,
     /// The VRF that it is bound to.
     pub vrf: Option<Vrf>,
+    /// What it sees of the machine's files at other places.
+    pub mounts: Mounts,
     /// What it runs.
     pub program: &'static Program,
     /// Its process id.
@@ -525,6 +533,7 @@ impl Process {
             signals: self.signals.clone(),
             affinity: self.affinity,
             vrf: self.vrf.clone(),
+            mounts: self.mounts.clone(),
         }
     }
 
@@ -536,6 +545,7 @@ impl Process {
             netns: self.netns,
             affinity: self.affinity,
             vrf: self.vrf.clone(),
+            mounts: self.mounts.clone(),
             program: self.program,
             pid: self.pid,
             argv: self.argv.clone(),

@@ -12,6 +12,8 @@ pub struct Signal(pub u8);
 impl Signal {
     /// Ctrl-C.
     pub const INT: Signal = Signal(2);
+    /// The terminal was closed; daemons read their configuration again.
+    pub const HUP: Signal = Signal(1);
     /// Ctrl-\.
     pub const QUIT: Signal = Signal(3);
     /// Cannot be caught.

@@ -9,7 +9,7 @@ use glassnet_kernel::tables::socket::{PmtuDisc, SockError, SockKind};
 use glassnet_sim::Nanos;
 
 use crate::getopt;
-use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::hosts::Hosts;
 use crate::ping::integer;
 use crate::process::{Process, Running};
 use crate::sock::Sock;
@@ -131,9 +131,9 @@ fn parse(args: &[String]) -> Done<Options> {
 async fn tracepath(process: &mut Process) -> Done {
     let options = parse(process.args())?;
     let hosts = Hosts::read(process).await;
-    let to = match inet_aton(&options.target).or_else(|| hosts.ipv4(&options.target).map(|found| found.0)) {
-        Some(address) => address,
-        None => return error(1, &format!("{}: {TEMPORARY_FAILURE}", options.target)),
+    let to = match hosts.address(process, &options.target).await {
+        Ok(address) => address,
+        Err(gai) => return error(1, &format!("{}: {}", options.target, gai.text())),
     };
     let socket = Sock::open(process, SockKind::Udp);
     socket.set(|opts| (opts.pmtudisc, opts.recverr) = (PmtuDisc::Do, true));
@@ -200,7 +200,7 @@ impl State {
             if self.socket.send_to(self.to, port, &self.payload(now)).is_ok() {
                 break true;
             }
-            let answer = self.errors(process);
+            let answer = self.errors(process).await;
             self.history[self.slot] = None;
             match answer {
                 Progress::Done => return Progress::Done,
@@ -219,7 +219,7 @@ impl State {
             process.print(format!("{:2}?: reply received 8)\n", self.ttl));
             return Progress::Done;
         }
-        self.errors(process)
+        self.errors(process).await
     }
 
     /// Payload: TTL and time, then zeros.
@@ -235,11 +235,16 @@ impl State {
     }
 
     /// Prints all queued errors.
-    fn errors(&mut self, process: &mut Process) -> Progress {
+    async fn errors(&mut self, process: &mut Process) -> Progress {
         let mut progress = Progress::Silent;
         while let Some(error) = self.socket.receive_error() {
             progress = Progress::Next;
-            if self.error(process, &error) {
+            let now = process.now();
+            if error.from_icmp && (!self.options.numeric || self.options.both) {
+                // Without a name it is printed as a number.
+                let _ = self.hosts.learn(process, error.offender).await;
+            }
+            if self.error(process, &error, now) {
                 return Progress::Done;
             }
         }
@@ -247,7 +252,7 @@ impl State {
     }
 
     /// Prints one error; true if it ends the trace.
-    fn error(&mut self, process: &mut Process, error: &SockError) -> bool {
+    fn error(&mut self, process: &mut Process, error: &SockError, now: Nanos) -> bool {
         let slot = usize::from(error.to.1.wrapping_sub(self.options.port));
         // A local error has no address.
         let probe = self.history.get_mut(slot).filter(|_| error.from_icmp).and_then(Option::take);
@@ -258,7 +263,7 @@ impl State {
             (true, None) => format!("{:2}?: {}", self.ttl, self.host(error.offender)),
         };
         if let Some((_, sent)) = probe {
-            let took = process.now().since(sent).0;
+            let took = now.since(sent).0;
             line += &format!("{:3}.{:03}ms ", took / 1_000_000, took % 1_000_000 / 1000);
         }
         let ttl = i32::from(error.ttl);

@@ -66,7 +66,7 @@ fn what_is_not_modelled_is_refused_by_name() {
     let mut world = World::new(1);
     world.add_machine("node1", 1);
     let world = Arc::new(Mutex::new(world));
-    for name in ["tipc", "nft", "ip6tables", "ovs-pcap", "unshare", "dig", "kubeadm", "docker"] {
+    for name in ["tipc", "nft", "ip6tables", "ovs-pcap", "unshare", "drill", "kubeadm", "docker"] {
         let outcome = harness::run(&world, (MachineId(0), NetnsId(0)), &[name, "-x"], "").expect("ends");
         assert_eq!((outcome.status, outcome.stderr), (2, format!("not modelled yet: {name}\n")));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use glassnet_cluster::config::{Announce, Config, NODE_MASK, NodeConfig, Range};
+use glassnet_cluster::config::{Announce, Config, DnsConfig, NODE_MASK, NodeConfig, Range};
 use glassnet_cluster::kube_proxy::Proxier;
 use glassnet_cluster::kube_proxy::config::{Config as ProxyConfig, Mode, Version};
 use glassnet_sim::Nanos;
@@ -30,6 +30,9 @@ pub(super) struct RawCluster {
     router: Option<Spanned<String>>,
     network: Option<Spanned<String>>,
     proxy: Option<Spanned<String>>,
+    dns: Option<Spanned<String>>,
+    dns_forward: Option<Vec<Spanned<String>>>,
+    ingress: Option<Spanned<String>>,
     version: Option<Spanned<String>>,
     kube_proxy: Option<ProxyConfig>,
     delay: Option<Spanned<String>>,
@@ -97,6 +100,15 @@ impl Checker<'_> {
                 self.reader.error_with_help(self.span(&text), message, "no time", "such as 10ms")
             })?),
         };
+        let dns = self.cluster_dns(raw.dns, raw.dns_forward)?;
+        let ingress = match raw.ingress {
+            Some(name) if name.value != "nginx" => {
+                let message =
+                    format!("not modelled yet: the Ingress controller {:?}; there is nginx", name.value);
+                return Err(self.reader.error(self.span(&name), message, "no controller"));
+            }
+            ingress => ingress.is_some(),
+        };
         let nodes = match raw.nodes {
             None => topology.nodes.keys().map(|name| (name.clone(), None)).collect(),
             Some(nodes) => nodes,
@@ -111,7 +123,7 @@ impl Checker<'_> {
         }
         let announce = self.announce((raw.announce, raw.router), has_balancers, &all, topology)?;
         let proxy = self.kube_proxy((raw.proxy, raw.version), raw.kube_proxy.unwrap_or_default(), pods)?;
-        Ok(Config { nodes: all, pods, services, proxy, balancers, announce, delay })
+        Ok(Config { nodes: all, pods, services, proxy, balancers, announce, dns, ingress, delay })
     }
 
     /// How addresses of load balancers are announced.
@@ -161,6 +173,42 @@ impl Checker<'_> {
                 wrong(&how, message, "arp or routes")
             }
         }
+    }
+
+    /// The DNS of a cluster.
+    fn cluster_dns(
+        &self,
+        name: Option<Spanned<String>>,
+        forward: Option<Vec<Spanned<String>>>,
+    ) -> Result<Option<DnsConfig>, LessonError> {
+        let Some(name) = name else {
+            return match forward.into_iter().flatten().next() {
+                Some(server) => {
+                    let message = "`dns_forward` without `dns`";
+                    Err(self.reader.error_with_help(
+                        self.span(&server),
+                        message,
+                        "nobody asks it",
+                        "add dns: coredns",
+                    ))
+                }
+                None => Ok(None),
+            };
+        };
+        if name.value != "coredns" {
+            let message =
+                format!("not modelled yet: the DNS {:?} of a cluster; there is coredns", name.value);
+            return Err(self.reader.error(self.span(&name), message, "no DNS"));
+        }
+        let mut forwarders = Vec::new();
+        for server in forward.into_iter().flatten() {
+            let address = server.value.parse().map_err(|_| {
+                let message = format!("{:?} is no address", server.value);
+                self.reader.error(self.span(&server), message, "no address")
+            })?;
+            forwarders.push(address);
+        }
+        Ok(Some(DnsConfig { forwarders }))
     }
 
     /// What each kube-proxy is told; `none`: there is none.

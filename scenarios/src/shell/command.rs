@@ -43,6 +43,7 @@ impl Command for ProgramCommand {
             signals: self.place.signals.clone().unwrap_or_default(),
             affinity: self.place.affinity,
             vrf: self.place.vrf.clone(),
+            mounts: self.place.mounts.clone(),
         };
         Ok(CommandStatus::with_code(start(&self.place, self.program, child, job).await))
     }
@@ -52,12 +53,14 @@ impl Command for ProgramCommand {
 async fn start(place: &Place, program: &'static Program, child: Child, job: Option<Job>) -> i32 {
     let machine = &place.machine;
     let name = child.argv.first().cloned().unwrap_or_default();
-    let _listed = machine.programs.list(&name, job, child.signals.clone());
+    let pid = machine.new_pid();
+    let _listed = machine.programs.list((&name, pid), job, child.signals.clone());
     let (is_background, depth) = (place.is_background || job.is_some(), place.depth + 1);
     let place = Place {
         netns: child.netns,
         affinity: child.affinity,
         vrf: child.vrf.clone(),
+        mounts: child.mounts.clone(),
         signals: Some(child.signals.clone()),
         is_background,
         depth,
@@ -69,8 +72,9 @@ async fn start(place: &Place, program: &'static Program, child: Child, job: Opti
         netns: child.netns,
         affinity: child.affinity,
         vrf: child.vrf,
+        mounts: child.mounts,
         program,
-        pid: machine.new_pid(),
+        pid,
         argv: child.argv,
         env: child.env,
         cwd: child.cwd,
@@ -214,6 +218,7 @@ pub(super) fn daemon(place: &Place, name: &str) {
         signals: Arc::default(),
         affinity: place.affinity,
         vrf: None,
+        mounts: place.mounts.clone(),
     };
     ShellSpawner { place: place.clone() }.detach(child);
 }
@@ -249,7 +254,7 @@ impl ShellSpawner {
     fn inside(&self, child: &Child) -> Place {
         let signals = Some(child.signals.clone());
         let (netns, affinity, vrf) = (child.netns, child.affinity, child.vrf.clone());
-        Place { netns, affinity, vrf, signals, ..self.place.clone() }
+        Place { netns, affinity, vrf, mounts: child.mounts.clone(), signals, ..self.place.clone() }
     }
 }
 

@@ -45,7 +45,10 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     let files = [
         ("/etc/hostname", format!("{hostname}\n")),
         ("/etc/hosts", format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n")),
+        // A machine of a lesson has no name server.
+        ("/etc/nsswitch.conf", "hosts: files\n".to_string()),
         ("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n".to_string()),
+        ("/etc/resolv.conf", String::new()),
         ("/etc/sysctl.conf", String::new()),
         ("/root/.hushlogin", String::new()),
     ];
@@ -138,6 +141,31 @@ fn metadata_of(node: &Node) -> Metadata {
 }
 
 impl MachineFs {
+    /// Who serves a path, where the process sees it.
+    fn owner(&self, path: &Path) -> Owner {
+        let path = bashkit::normalize_path(path);
+        let inside = |(place, from): &(String, String)| {
+            Some((place.len(), Path::new(from).join(path.strip_prefix(place).ok()?)))
+        };
+        let mounted = self.place.mounts.iter().filter_map(inside).max_by_key(|(depth, _)| *depth);
+        match mounted {
+            // The file itself, if that is what is mounted.
+            Some((_, from)) => owner(&from.components().collect::<PathBuf>()),
+            None => owner(&path),
+        }
+    }
+
+    /// What is mounted below a directory: the next names on the way there, and whether each is a directory for sure.
+    fn mounted_below(&self, path: &Path) -> Vec<(String, Option<PathBuf>)> {
+        let path = bashkit::normalize_path(path);
+        let next = |(place, from): &(String, String)| {
+            let mut rest = Path::new(place).strip_prefix(&path).ok()?.components();
+            let name = rest.next()?.as_os_str().to_string_lossy().into_owned();
+            Some((name, rest.next().is_none().then(|| PathBuf::from(from))))
+        };
+        self.place.mounts.iter().filter_map(next).collect()
+    }
+
     fn world<R>(&self, look: impl FnOnce(&mut World) -> R) -> R {
         look(&mut self.place.machine.world.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
@@ -185,7 +213,7 @@ impl MachineFs {
 
     /// Changes that the disk allows and the kernel's trees refuse.
     fn disk(&self, path: &Path) -> bashkit::Result<(&InMemoryFs, PathBuf)> {
-        match owner(path) {
+        match self.owner(path) {
             Owner::Disk(path) => Ok((&self.place.machine.disk, path)),
             _ => Err(not_permitted()),
         }
@@ -221,7 +249,7 @@ impl Drop for Writing<'_> {
 #[async_trait]
 impl FileSystem for MachineFs {
     async fn read_file(&self, path: &Path) -> bashkit::Result<Vec<u8>> {
-        match owner(path) {
+        match self.owner(path) {
             Owner::Kernel(path) => {
                 let text = self.world(|world| procfs::read(world, self.caller(), &path)).map_err(refused)?;
                 Ok(text.into_bytes())
@@ -235,7 +263,7 @@ impl FileSystem for MachineFs {
     }
 
     async fn write_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
-        match owner(path) {
+        match self.owner(path) {
             Owner::Kernel(path) => {
                 self.write_kernel(&path, content)?;
                 Writing { fs: self, path }.await;
@@ -260,7 +288,7 @@ impl FileSystem for MachineFs {
     }
 
     async fn append_file(&self, path: &Path, content: &[u8]) -> bashkit::Result<()> {
-        match owner(path) {
+        match self.owner(path) {
             Owner::Disk(path) => {
                 self.place.machine.disk.append_file(&path, content).await?;
                 self.stamp(&path).await
@@ -281,16 +309,20 @@ impl FileSystem for MachineFs {
     }
 
     async fn stat(&self, path: &Path) -> bashkit::Result<Metadata> {
-        match owner(path) {
+        match self.owner(path) {
             Owner::Kernel(path) => Ok(metadata_of(&self.node(&path)?)),
             Owner::Netns(name) => Ok(self.netns_metadata(name.as_deref())?),
             Owner::Tty => Ok(metadata(FileType::File, 0o666)),
-            Owner::Disk(path) => Ok(without_clock(self.place.machine.disk.stat(&path).await?)),
+            Owner::Disk(own) => match self.place.machine.disk.stat(&own).await {
+                // The way to what is mounted.
+                Err(_) if !self.mounted_below(path).is_empty() => Ok(metadata(FileType::Directory, 0o755)),
+                found => Ok(without_clock(found?)),
+            },
         }
     }
 
     async fn read_dir(&self, path: &Path) -> bashkit::Result<Vec<DirEntry>> {
-        match owner(path) {
+        match self.owner(path) {
             Owner::Kernel(path) => {
                 let nodes = self.world(|world| procfs::list(world, self.caller(), &path)).map_err(refused)?;
                 Ok(nodes
@@ -303,18 +335,37 @@ impl FileSystem for MachineFs {
                 Ok(self.names().into_iter().map(entry).collect())
             }
             Owner::Tty => Err(refused(Errno::ENOTDIR).into()),
-            Owner::Disk(path) => {
-                let entries = self.place.machine.disk.read_dir(&path).await?.into_iter();
-                Ok(entries
+            Owner::Disk(own) => {
+                let (disk, mounted) = (&self.place.machine.disk, self.mounted_below(path));
+                let entries = match disk.read_dir(&own).await {
+                    Err(_) if !mounted.is_empty() => Vec::new(),
+                    found => found?,
+                };
+                let is_mounted = |entry: &DirEntry| mounted.iter().any(|(name, _)| *name == entry.name);
+                let mut all: Vec<DirEntry> = entries
+                    .into_iter()
+                    .filter(|entry| !is_mounted(entry))
                     .map(|entry| DirEntry { metadata: without_clock(entry.metadata), ..entry })
-                    .collect())
+                    .collect();
+                for (name, from) in mounted {
+                    let found = match from {
+                        Some(from) => without_clock(disk.stat(&from).await?),
+                        None => metadata(FileType::Directory, 0o755),
+                    };
+                    if !all.iter().any(|entry| entry.name == name) {
+                        all.push(DirEntry { name, metadata: found });
+                    }
+                }
+                Ok(all)
             }
         }
     }
 
     async fn exists(&self, path: &Path) -> bashkit::Result<bool> {
-        match owner(path) {
-            Owner::Disk(path) => self.place.machine.disk.exists(&path).await,
+        match self.owner(path) {
+            Owner::Disk(own) if self.mounted_below(path).is_empty() => {
+                self.place.machine.disk.exists(&own).await
+            }
             _ => Ok(self.stat(path).await.is_ok()),
         }
     }
@@ -336,7 +387,7 @@ impl FileSystem for MachineFs {
     }
 
     async fn read_link(&self, path: &Path) -> bashkit::Result<PathBuf> {
-        match owner(path) {
+        match self.owner(path) {
             Owner::Kernel(path) => match self.node(&path)? {
                 Node::Link(target) => Ok(PathBuf::from(target)),
                 _ => Err(refused(Errno::EINVAL).into()),
@@ -355,7 +406,7 @@ impl FileSystem for MachineFs {
         // bashkit's `touch` takes the host's clock for the present.
         #[allow(clippy::disallowed_methods, reason = "to tell the host's clock from a time that was given")]
         let ago = SystemTime::now().duration_since(time);
-        match owner(path) {
+        match self.owner(path) {
             Owner::Disk(path) if ago.is_ok_and(|ago| ago < Duration::from_secs(1)) => self.stamp(&path).await,
             Owner::Disk(path) => self.place.machine.disk.set_modified_time(&path, time).await,
             // Devices and what the kernel serves keep no time.

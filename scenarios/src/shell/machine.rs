@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bashkit::InMemoryFs;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::tables::cpumask::CpuMask;
-use glassnet_userland::process::{Boxed, SharedWorld, Signal, Signals, Sleepers, Vrf};
+use glassnet_userland::process::{Boxed, Mounts, SharedWorld, Signal, Signals, Sleepers, Vrf};
 
 use super::live::Job;
 use super::terminal::Terminal;
@@ -89,6 +89,8 @@ pub(super) struct Place {
     pub affinity: CpuMask,
     /// The VRF that its programs are bound to.
     pub vrf: Option<Vrf>,
+    /// What its programs see of the machine's files at other places.
+    pub mounts: Mounts,
     /// Signals of the program that started the shell; its commands share them.
     pub signals: Option<Arc<Signals>>,
     /// In a background job.
@@ -100,6 +102,7 @@ pub(super) struct Place {
 /// A running program.
 struct Running {
     name: String,
+    pid: u32,
     /// Mark of its background job.
     job: Option<Job>,
     signals: Arc<Signals>,
@@ -130,9 +133,14 @@ impl Programs {
     }
 
     /// Lists a program until the result is dropped.
-    pub(super) fn list(&self, name: &str, job: Option<Job>, signals: Arc<Signals>) -> Listed<'_> {
+    pub(super) fn list(
+        &self,
+        (name, pid): (&str, u32),
+        job: Option<Job>,
+        signals: Arc<Signals>,
+    ) -> Listed<'_> {
         let key = self.started.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(key, Running { name: name.to_string(), job, signals });
+        self.lock().insert(key, Running { name: name.to_string(), pid, job, signals });
         Listed { programs: self, key }
     }
 
@@ -152,6 +160,11 @@ impl Programs {
     /// Sends a signal to the programs of a background job.
     pub(super) fn signal_job(&self, job: Job, signal: Option<Signal>) {
         deliver(self.matching(|running| running.job == Some(job)), signal);
+    }
+
+    /// Sends a signal to the program of this process id; returns whether there is one.
+    pub(super) fn signal_pid(&self, pid: u32, signal: Option<Signal>) -> bool {
+        deliver(self.matching(|running| running.pid == pid), signal) > 0
     }
 
     /// Sends a signal to the programs of this name; returns their number.

@@ -34,7 +34,7 @@ use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
-use glassnet_userland::process::{SharedWorld, Sleepers};
+use glassnet_userland::process::{Mounts, SharedWorld, Sleepers};
 use thiserror::Error;
 
 pub use limits::DEEP_STACK;
@@ -371,6 +371,7 @@ fn initial(machine: Arc<Machine>) -> Place {
         netns: INIT_NET,
         affinity: CpuMask::ALL,
         vrf: None,
+        mounts: Mounts::default(),
         signals: None,
         is_background: false,
         depth: 0,

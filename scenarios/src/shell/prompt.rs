@@ -112,7 +112,7 @@ impl Builtin for Kill {
 }
 
 impl Machine {
-    /// `/usr/bin/kill` of procps 4.0.2, which knows process ids of background jobs: exit status and error.
+    /// `/usr/bin/kill` of procps 4.0.2, which knows process ids of programs and background jobs: exit status and error.
     pub(super) fn kill(&self, args: &[String]) -> (i32, String) {
         let Some((signal, targets)) = parse_kill(args).filter(|(_, targets)| !targets.is_empty()) else {
             return (1, format!("not modelled yet: kill {}\n", args.join(" ")));
@@ -124,6 +124,9 @@ impl Machine {
         let (mut status, mut text) = (0, String::new());
         for target in targets {
             let pid = target.parse::<u32>().ok();
+            if pid.is_some_and(|pid| self.programs.signal_pid(pid, signal)) {
+                continue;
+            }
             match pid.and_then(|pid| running.iter().filter(|job| job.after < pid).max_by_key(|job| job.after))
             {
                 Some(job) => self.programs.signal_job(*job, signal),

@@ -198,8 +198,8 @@ fn sudo_refuses_as_the_real_one() {
 fn commands_are_found_as_execvp_finds_them() {
     check(&[
         (
-            "tshark; sudo dig x; timeout 1 nft",
-            &["tshark", "dig", "nft"].map(|n| format!("not modelled yet: {n}\n")).concat(),
+            "tshark; sudo drill x; timeout 1 nft",
+            &["tshark", "drill", "nft"].map(|n| format!("not modelled yet: {n}\n")).concat(),
             2,
         ),
         (

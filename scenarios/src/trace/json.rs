@@ -4,15 +4,15 @@
 //!
 //! | type | fields |
 //! |---|---|
-//! | `branch` | `branch`, `probability` (0 to 1), `packet` (what is sent), `decisions` (of `statistic`: a list of objects with `rule`, `probability` of a match, `matched`), `ending` (`delivered`, `sent out`, `refused`, `dropped`, `waiting`), `verdict` (a line), `answers` (what was sent back because of it, as tcpdump prints it), `lost` (answers that were dropped on their way) |
-//! | `phase` | `branch`, `phase`, `kind` (`sent`, `hook`, `route`, `bridge`, `cable`, `neighbour`, `delivered`, `dropped`), `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `text`, `before` and `after` (objects with `src` and `dst`, address and port), `hook` (an object with `family` (`ip`, `bridge`), `chain`, `in`, `out`, `bridged` (`br_netfilter` offers it), `conntrack` (a list of remarks), `rules` (as in `glassnet walk --json`)) |
+//! | `branch` | `branch`, `probability` (0 to 1), `packet` (what is sent), `decisions` (a list of objects: of `statistic` with `rule`, `probability` of a match, `matched`; of turns of IPVS with `scheduler`, `probability` of this turn), `ending` (`delivered`, `sent out`, `refused`, `dropped`, `waiting`), `verdict` (a line), `answers` (what was sent back because of it, as tcpdump prints it), `lost` (answers that were dropped on their way), `object` (in a cluster: the service and the endpoint that it went to, as in `glassnet walk --json`) |
+//! | `phase` | `branch`, `phase`, `kind` (`sent`, `hook`, `route`, `bridge`, `cable`, `neighbour`, `delivered`, `dropped`), `machine`, `netns` (empty: the machine's own), `host` (both for people: a pod by its name), `device` (empty: none yet), `text`, `before` and `after` (objects with `src` and `dst`, address and port), `hook` (an object with `family` (`ip`, `bridge`), `chain`, `in`, `out`, `bridged` (`br_netfilter` offers it), `conntrack` (a list of remarks), `ipvs` (a remark on where IPVS sends it), `object` (what stands behind that), `rules` (as in `glassnet walk --json`)) |
 //! | `sum` | `branches`, `probability`, `whole` (false: there are more branches than were looked at); only with all branches |
 
 use serde::Serialize;
 
 use super::phases::Phase;
-use super::{Answer, Decision};
-use crate::view::{Hooked, Rule, conntrack_words, rules_as_json};
+use super::{Answer, Decider, Decision};
+use crate::view::{Hooked, Object, Rule, conntrack_words, ipvs_words, rules_as_json};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -26,6 +26,8 @@ enum Line<'a> {
         verdict: &'a str,
         answers: Vec<&'a str>,
         lost: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        object: Option<Object>,
     },
     Phase {
         branch: usize,
@@ -33,6 +35,7 @@ enum Line<'a> {
         kind: &'static str,
         machine: &'a str,
         netns: &'a str,
+        host: &'a str,
         device: &'a str,
         text: &'a str,
         before: Ends<'a>,
@@ -49,9 +52,13 @@ enum Line<'a> {
 
 #[derive(Serialize)]
 struct Chosen<'a> {
-    rule: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduler: Option<&'a str>,
     probability: f64,
-    matched: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +76,10 @@ struct AtHook<'a> {
     out: &'a str,
     bridged: bool,
     conntrack: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipvs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<Object>,
     rules: Vec<Rule>,
 }
 
@@ -107,11 +118,25 @@ fn branch(number: usize, answer: &Answer) -> Line<'_> {
         verdict: &answer.verdict.text,
         answers: replies(answer, false),
         lost: replies(answer, true),
+        object: answer.object.as_ref().map(Object::from),
     }
 }
 
 fn chosen(decision: &Decision) -> Chosen<'_> {
-    Chosen { rule: &decision.rule, probability: decision.probability, matched: decision.outcome }
+    match &decision.by {
+        Decider::Rule(rule) => Chosen {
+            rule: Some(rule),
+            scheduler: None,
+            probability: decision.shares[0],
+            matched: Some(decision.outcome == 0),
+        },
+        Decider::Scheduler(name) => Chosen {
+            rule: None,
+            scheduler: Some(name),
+            probability: decision.shares[decision.outcome],
+            matched: None,
+        },
+    }
 }
 
 fn phase(branch: usize, number: usize, phase: &Phase) -> Line<'_> {
@@ -123,6 +148,7 @@ fn phase(branch: usize, number: usize, phase: &Phase) -> Line<'_> {
         kind: phase.kind.name(),
         machine: &phase.machine,
         netns: &phase.netns,
+        host: &phase.host,
         device: &phase.device,
         text: &phase.text,
         before,
@@ -139,6 +165,8 @@ fn at_hook(hooked: &Hooked) -> AtHook<'_> {
         out: &hooked.output,
         bridged: hooked.bridged,
         conntrack: hooked.conntrack.iter().map(conntrack_words).collect(),
+        ipvs: hooked.ipvs.as_ref().map(|(note, _)| ipvs_words(note)),
+        object: hooked.ipvs.as_ref().and_then(|(_, object)| object.as_ref().map(Object::from)),
         rules: hooked.tables.iter().flat_map(rules_as_json).collect(),
     }
 }

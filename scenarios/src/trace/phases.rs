@@ -1,10 +1,13 @@
 //! Phases of a trace.
 
+use glassnet_cluster::kube_proxy::explain::Explained;
 use glassnet_kernel::door::Func;
 use glassnet_kernel::note::{Note, Outcome};
 use glassnet_kernel::trace::StepKind;
 
-use crate::view::{End, Fate, Hooked, Leg, Met, Place, Story, drop_text, hook_note, note_words, place};
+use crate::view::{
+    End, Fate, Hooked, Leg, Met, Place, Story, drop_text, hook_note, ipvs_words, note_words, place,
+};
 use glassnet_kernel::drivers::nic::transmits;
 
 /// Kind of a phase.
@@ -53,6 +56,8 @@ pub struct Phase {
     pub machine: String,
     /// The namespace; empty for the machine's own.
     pub netns: String,
+    /// Machine and namespace for people, in a format of `--from`: a pod by its name.
+    pub host: String,
     /// The device; empty if there is none yet.
     pub device: String,
     /// What happened.
@@ -67,16 +72,6 @@ pub struct Phase {
     pub after: Option<(String, String)>,
     /// Its step, as an index into the trace.
     pub step: usize,
-}
-
-impl Phase {
-    /// Machine and namespace in the format of `--from`.
-    pub fn host(&self) -> String {
-        match self.netns.is_empty() {
-            true => self.machine.clone(),
-            false => format!("{}/{}", self.machine, self.netns),
-        }
-    }
 }
 
 /// The phases of a trace.
@@ -152,13 +147,16 @@ impl<'a> Reader<'_, 'a> {
 
     fn make(&self, kind: Kind, position: usize, text: String) -> Phase {
         let at = self.leg.steps[position];
-        let Place { machine, netns, device } = place(self.story, self.leg, position);
+        let place = place(self.story, self.leg, position);
+        let host = self.story.host(&place);
+        let Place { machine, netns, device } = place;
         let headers = self.story.headers_at(at);
         let end = |end: End| headers.map_or(String::new(), |headers| end.of(headers));
         Phase {
             kind,
             machine: machine.to_owned(),
             netns,
+            host,
             device: device.to_owned(),
             text,
             hook: None,
@@ -198,7 +196,12 @@ impl<'a> Reader<'_, 'a> {
         let at = self.leg.steps[position];
         let has_rules = hooked.tables.iter().any(|met| met.tried.len() > 1 || met.matched().next().is_some());
         let nothing = hooked.nat.is_none() && hooked.changed.is_empty() && hooked.dropped.is_none();
-        if nothing && !has_rules && hooked.conntrack.is_empty() && hooked.tables.is_empty() {
+        if nothing
+            && !has_rules
+            && hooked.conntrack.is_empty()
+            && hooked.tables.is_empty()
+            && hooked.ipvs.is_none()
+        {
             return None;
         }
         let what = match (&hooked.nat, hooked.dropped) {
@@ -296,12 +299,7 @@ impl<'a> Reader<'_, 'a> {
         let Some(far) = far.map(|at| self.story.place(self.leg.steps[at])) else {
             return "out, into the veth cable".to_owned();
         };
-        let host = if far.netns.is_empty() {
-            far.machine.to_owned()
-        } else {
-            format!("{}/{}", far.machine, far.netns)
-        };
-        format!("through the veth cable to {} in {host}", far.device)
+        format!("through the veth cable to {} in {}", far.device, self.story.host(&far))
     }
 
     fn wire(&self, position: usize) -> String {
@@ -357,12 +355,16 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-/// The deciding rules of a hook: those that matched, and policies, as lines of the kernel's TRACE.
-pub fn deciding(hooked: &Hooked) -> Vec<String> {
-    hooked.tables.iter().flat_map(deciding_in).collect()
+/// What decided at a hook, and what of a cluster stands behind it: the rules that matched and policies, as lines of the kernel's TRACE,
+/// and where IPVS sends the packet.
+pub fn deciding(hooked: &Hooked) -> Vec<(String, Option<&Explained>)> {
+    let by_rules = hooked.tables.iter().flat_map(deciding_in);
+    let by_ipvs =
+        hooked.ipvs.iter().map(|(note, object)| (format!("ipvs: {}", ipvs_words(note)), object.as_ref()));
+    by_rules.chain(by_ipvs).collect()
 }
 
-fn deciding_in(met: &Met) -> Vec<String> {
+fn deciding_in(met: &Met) -> Vec<(String, Option<&Explained>)> {
     let mut lines = Vec::new();
     let mut skipped = 0;
     for tried in &met.tried {
@@ -375,7 +377,7 @@ fn deciding_in(met: &Met) -> Vec<String> {
                     1 => ", after a rule that did not match".to_owned(),
                     _ => format!(", after {skipped} rules that did not match"),
                 };
-                lines.push(met.line_of(tried) + &after);
+                lines.push((met.line_of(tried) + &after, tried.object.as_ref()));
                 skipped = 0;
             }
         }

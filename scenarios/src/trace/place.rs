@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::World;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
+use glassnet_kernel::net::ipv4::devinet::dump_addrs;
 use glassnet_kernel::net::ipv4::route_get::rtm_getroute;
 use glassnet_kernel::tables::route_types::RouteQuery;
 use glassnet_wire::Mac;
@@ -23,7 +24,7 @@ pub struct Start {
 }
 
 /// A namespace of a machine.
-type Room = (MachineId, NetnsId);
+pub type Room = (MachineId, NetnsId);
 
 /// Determines the start of the question's packet.
 ///
@@ -124,8 +125,15 @@ fn towards(world: &mut World, room: Room, address: Ipv4Addr) -> Result<DevId, St
     })
 }
 
+/// The addresses of a namespace, without those of loopback.
+pub fn addresses_of(world: &World, room: Room) -> Vec<Ipv4Addr> {
+    let kernel = world.kernel(room.0);
+    let all = dump_addrs(kernel, room.1, world.now()).into_iter();
+    all.filter(|address| !kernel.devs[address.dev].is_loopback()).map(|address| address.local).collect()
+}
+
 /// The namespace of `--from`.
-fn find(world: &World, host: &Host) -> Result<Room, String> {
+pub fn find(world: &World, host: &Host) -> Result<Room, String> {
     let Some(machine) = world.machine(&host.machine) else {
         let machines: Vec<&str> = world.machines.iter().map(|kernel| &*kernel.hostname).collect();
         let machines = machines.join(", ");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use etherparse::{IcmpEchoHeader, PacketBuilder, TcpOptionElement};
+use glassnet_wire::ipv4::{IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP};
 
 /// The protocol of the packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -15,6 +16,17 @@ pub enum Protocol {
     Udp,
     /// An echo request.
     Icmp,
+}
+
+impl Protocol {
+    /// Its number in IPv4 headers.
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => IPPROTO_TCP,
+            Protocol::Udp => IPPROTO_UDP,
+            Protocol::Icmp => IPPROTO_ICMP,
+        }
+    }
 }
 
 impl fmt::Display for Protocol {

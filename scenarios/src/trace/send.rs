@@ -29,7 +29,7 @@ pub struct Sent {
     pub refused: Option<Errno>,
 }
 
-/// Sends the packet under observation; `falls` gives the decisions of `statistic`.
+/// Sends the packet under observation; `falls` gives the decisions.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub fn send(
     world: &mut World,
     question: &Question,
     start: &Start,
-    falls: Option<Vec<bool>>,
+    falls: Option<Vec<usize>>,
 ) -> Result<Sent, String> {
     let packet = world.skbs.last_packet() + 1;
     world.trace.level = Level::Detail;

@@ -4,12 +4,13 @@ use anstyle::{AnsiColor, Color, Style};
 use glassnet_kernel::note::ConntrackNote;
 
 use super::phases::{Kind, Phase, deciding};
-use super::{Answer, Decision};
+use super::{Answer, Decider, Decision};
 use crate::view::conntrack_words;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const PLACE: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Green)));
+const OBJECT: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Cyan)));
 const NOTE: Style = Style::new().fg_color(Some(Color::Ansi(AnsiColor::Yellow)));
 const GOOD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Green)));
 const BAD: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
@@ -23,6 +24,7 @@ pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
     };
     let Some(first) = answers.first() else { return out };
     line(format!("{BOLD}{}{BOLD:#}", first.question));
+    first.ends.iter().for_each(|ends| line(format!("{OBJECT}{ends}{OBJECT:#}")));
     let mut before: Option<Vec<String>> = None;
     for (at, answer) in answers.iter().enumerate() {
         if all {
@@ -48,7 +50,12 @@ pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
         line(verdict(answer));
         if !all && !answer.decisions.is_empty() {
             let share = share(answer.probability());
-            line(format!("   {DIM}chance decided so with {share}; --all shows every branch{DIM:#}"));
+            let decided =
+                match answer.decisions.iter().any(|decision| matches!(decision.by, Decider::Rule(_))) {
+                    true => format!("chance decided so with {share}"),
+                    false => format!("{share} of new connections go there in turn"),
+                };
+            line(format!("   {DIM}{decided}; --all shows every branch{DIM:#}"));
         }
     }
     if all {
@@ -61,6 +68,9 @@ pub fn text(answers: &[Answer], all: bool, whole: bool) -> String {
 fn verdict(answer: &Answer) -> String {
     let style = if answer.verdict.ending.is_success() { GOOD } else { BAD };
     let mut text = format!("{style}=> {}{style:#}", answer.verdict.text);
+    if let Some(object) = &answer.object {
+        text += &format!("\n   {OBJECT}{}{OBJECT:#}", object.objects());
+    }
     for reply in &answer.answers {
         let lost = reply.lost.as_ref().map_or(String::new(), |lost| format!(" ({lost})"));
         text += &format!("\n   {DIM}answer: {}{lost}{DIM:#}", reply.summary);
@@ -83,9 +93,12 @@ fn phase(number: usize, phase: &Phase, width: usize) -> String {
         let is_entered = |note: &&ConntrackNote| matches!(note, ConntrackNote::Entered(_));
         let found = hooked.conntrack.iter().filter(|note| !is_entered(note));
         let entered = hooked.conntrack.iter().filter(is_entered);
-        let line = |note: &ConntrackNote| format!("conntrack: {}", conntrack_words(note));
-        for line in found.map(line).chain(deciding(hooked)).chain(entered.map(line)) {
+        let line = |note: &ConntrackNote| (format!("conntrack: {}", conntrack_words(note)), None);
+        for (line, object) in found.map(line).chain(deciding(hooked)).chain(entered.map(line)) {
             out += &format!("\n     {NOTE}{line}{NOTE:#}");
+            if let Some(object) = object {
+                out += &format!("\n       {OBJECT}{object}{OBJECT:#}");
+            }
         }
     }
     if let Some((src, dst)) = &phase.after {
@@ -96,16 +109,21 @@ fn phase(number: usize, phase: &Phase, width: usize) -> String {
 }
 
 fn place(phase: &Phase) -> String {
-    format!("{} {}", phase.host(), phase.device).trim_end().to_owned()
+    format!("{} {}", phase.host, phase.device).trim_end().to_owned()
 }
 
 fn chance(decision: &Decision) -> String {
-    let outcome = if decision.outcome { "matches" } else { "does not match" };
-    format!(
-        "{} {outcome} ({})",
-        decision.rule,
-        share(if decision.outcome { decision.probability } else { 1.0 - decision.probability })
-    )
+    let share = share(decision.shares[decision.outcome]);
+    match &decision.by {
+        Decider::Rule(rule) => {
+            let outcome = if decision.outcome == 0 { "matches" } else { "does not match" };
+            format!("{rule} {outcome} ({share})")
+        }
+        Decider::Scheduler(name) => {
+            let (turn, of) = (decision.outcome + 1, decision.shares.len());
+            format!("ipvs: destination {turn} of {of} has its turn by {name} ({share})")
+        }
+    }
 }
 
 /// Branches with their probabilities, and the sum.
@@ -114,7 +132,9 @@ fn summary(answers: &[Answer], whole: bool) -> Vec<String> {
     for answer in answers {
         let style = if answer.verdict.ending.is_success() { GOOD } else { BAD };
         let share = share(answer.probability());
-        lines.push(format!("{share:18} {style}{}{style:#}", answer.verdict.text));
+        let endpoint = answer.object.as_ref().and_then(|object| object.endpoint.as_ref());
+        let endpoint = endpoint.map_or(String::new(), |endpoint| format!("{OBJECT}{endpoint}{OBJECT:#}: "));
+        lines.push(format!("{share:18} {endpoint}{style}{}{style:#}", answer.verdict.text));
     }
     let sum: f64 = answers.iter().map(Answer::probability).sum();
     let more = if whole { "" } else { "; more branches were not looked at" };

@@ -55,7 +55,7 @@ pub struct Verdict {
 /// Determines the end of a trace.
 pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent, replies: &[Reply]) -> Verdict {
     let Some(last) = phases.last() else { return not_sent(sent) };
-    let at = format!("in {}", last.host());
+    let at = format!("in {}", last.host);
     let (ending, text) = match (last.kind, &last.hook) {
         (Kind::Delivered, _) => (Ending::Delivered, format!("{} {at}", last.text)),
         (_, Some(hooked)) if hooked.dropped.is_some() => {
@@ -67,7 +67,7 @@ pub fn verdict(story: &Story, way: &[usize], phases: &[Phase], sent: &Sent, repl
         }
         (Kind::Dropped, _) => dropped(story, way, last, &at, replies),
         (Kind::Cable, _) if way.iter().any(|at| transmits(story.step(*at).func)) => {
-            (Ending::SentOut, format!("left {} by {}", last.host(), last.device))
+            (Ending::SentOut, format!("left {} by {}", last.host, last.device))
         }
         _ if sent.refused.is_some() => return not_sent(sent),
         _ => (Ending::Waiting, format!("still on its way {at}: {}", last.text)),

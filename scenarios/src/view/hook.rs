@@ -1,11 +1,12 @@
 //! A packet at a netfilter hook.
 
-use glassnet_kernel::note::{ConntrackNote, HookNote, Note};
+use glassnet_cluster::kube_proxy::explain::Explained;
+use glassnet_kernel::note::{ConntrackNote, HookNote, IpvsNote, Note, Outcome};
 use glassnet_kernel::tables::conntrack::Dir;
 use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::trace::{Headers, StepKind};
 
-use super::rules::Met;
+use super::rules::{Fate, Met, Tried};
 use super::story::Story;
 use super::{fields, notes};
 
@@ -26,6 +27,8 @@ pub struct Hooked {
     pub conntrack: Vec<ConntrackNote>,
     /// Traversed tables.
     pub tables: Vec<Met>,
+    /// Where IPVS sends the packet, and what of a cluster stands behind that.
+    pub ipvs: Option<(IpvsNote, Option<Explained>)>,
     /// Address rewritten by NAT.
     pub nat: Option<Rewritten>,
     /// Other changed fields: name, before, after.
@@ -60,6 +63,7 @@ impl Hooked {
             bridged: note.physin.is_some() || note.physout.is_some(),
             conntrack: Vec::new(),
             tables: Vec::new(),
+            ipvs: None,
             nat: None,
             changed: Vec::new(),
             dropped: None,
@@ -70,6 +74,7 @@ impl Hooked {
                 Note::Conntrack(note) => Some(note.clone()),
                 _ => None,
             }));
+            hooked.ipvs = hooked.ipvs.or_else(|| story.ipvs(later));
             let step = story.step(later);
             match step.kind {
                 StepKind::Call if step.func.is_end() => break,
@@ -113,11 +118,24 @@ impl Hooked {
 
     /// The dropping rule, in a few words.
     pub fn dropped_by(&self) -> Option<String> {
-        self.dropped.and_then(|_| self.tables.iter().rev().find_map(Met::dropped))
+        self.dropped?;
+        self.tables.iter().rev().find_map(Met::dropped).or_else(|| self.without_destination())
+    }
+
+    /// IPVS, if it refused the packet because no destination takes it.
+    fn without_destination(&self) -> Option<String> {
+        let (IpvsNote { service: (_, address, port), dest: None, .. }, object) = self.ipvs.as_ref()? else {
+            return None;
+        };
+        let object = object.as_ref().map_or(String::new(), |object| format!(" ({})", object.objects()));
+        Some(format!("IPVS, which has no destination for {address}:{port}{object}"))
     }
 
     /// The reply of a rule that dropped the packet: `answered with icmp-port-unreachable`.
     pub fn refused(&self) -> Option<String> {
+        if self.without_destination().is_some() {
+            return Some("answered with icmp-port-unreachable".to_owned());
+        }
         let last = self.tables.iter().rev().find(|met| met.dropped().is_some())?.decided()?;
         let (_, with) = last.rule.split_once(" -j REJECT")?;
         let with = with.trim_start().strip_prefix("--reject-with ").unwrap_or("an error");
@@ -127,7 +145,34 @@ impl Hooked {
     /// The change by NAT: `nat POSTROUTING: SNAT 10.0.0.2:1000 -> 10.0.1.1:1000`.
     pub fn nat_line(&self) -> Option<String> {
         let Rewritten { kind, from, to } = self.nat.as_ref()?;
-        Some(format!("nat {}: {kind} {from} -> {to}", self.chain))
+        let objects = self.about().map_or(String::new(), |about| format!(" ({about})"));
+        Some(format!("nat {}: {kind} {from} -> {to}{objects}", self.chain))
+    }
+
+    /// What of a cluster stands behind the rules that matched and what IPVS chose, in order.
+    pub fn explained(&self) -> impl DoubleEndedIterator<Item = &Explained> {
+        let by_ipvs = self.ipvs.iter().filter_map(|(_, object)| object.as_ref());
+        self.matched().filter_map(|tried| tried.object.as_ref()).chain(by_ipvs)
+    }
+
+    fn matched(&self) -> impl DoubleEndedIterator<Item = &Tried> {
+        self.tables.iter().flat_map(|met| met.tried.iter())
+    }
+
+    /// Service and endpoint that the packet was for, and why it is masqueraded.
+    fn about(&self) -> Option<String> {
+        let with_endpoint = self.explained().rev().find(|object| object.endpoint.is_some());
+        let known = with_endpoint.or_else(|| self.explained().rev().find(|object| object.service.is_some()));
+        let Some(known) = known else {
+            return self.explained().next_back().map(|object| format!("{}: {}", object.agent, object.why));
+        };
+        let is_marked = |tried: &&Tried| match &tried.fate {
+            Fate::Match { verdict: Outcome::Jump(chain) } => chain == "KUBE-MARK-MASQ",
+            _ => false,
+        };
+        let marked = self.matched().find(is_marked).and_then(|tried| tried.object.as_ref());
+        let why = marked.map_or(String::new(), |object| format!("; {}", object.why));
+        Some(known.objects() + &why)
     }
 }
 

@@ -6,19 +6,23 @@
 //! |---|---|
 //! | `prompt` | `prompt`, `block`, `line`, `machine`, `command`, `output` |
 //! | `packet` | `packet`, `exchange`, `prompt` (null: before the first), `cause` (the packet that it was made for, or null), `summary` (as tcpdump prints it) |
-//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `rules` (of a function that evaluates rules: a list of objects, below), `headers` (if they changed: `link`, `length` in bytes, `hex`, a blank between the headers) |
+//! | `step` | `packet`, `at_ns`, `machine`, `netns` (empty: the machine's own), `device` (empty: none yet), `cpu`, `context` (`task`, `hardirq`, `softirq`, `ksoftirqd`), `function`, `file` (of the kernel), `kind` (`door`: the packet passes into it, `call`: it returns, `drop`), `reason` (of a drop: `SKB_DROP_REASON_…`), `dropped_by` (the function), `notes` (a list of `[key, text]`), `rules` (of a function that evaluates rules: a list of objects, below), `object` (of a step in which IPVS chose; below), `headers` (if they changed: `link`, `length` in bytes, `hex`, a blank between the headers) |
 //!
 //! An evaluated rule, or the end of a chain, is an object with `table`, `variant` (`legacy` or `nft`), `chain`, `number`
 //! (from 1), `rule` (as `iptables-save` prints it; empty at the end of a chain), `result` (`no match`, `match`, `broken`:
 //! a match found the packet malformed, `return`: the end of a user-defined chain, `policy`), `verdict` (of `match` and
 //! `policy`: `accept`, `drop`, `return`, `continue`, `jump CHAIN`, `goto CHAIN`, or a target's name), `part` (of `no match`
-//! and `broken`: the option or match that did not match) and `why` (expected and actual value, if known).
+//! and `broken`: the option or match that did not match) `why` (expected and actual value, if known) and `object` (of a rule that matched, if an agent of a cluster made it; below).
+//!
+//! What stands behind a rule, or in a step's `object` behind a virtual server of IPVS, is an object with `agent`, `service` (`namespace/name`),
+//! `port` (its name, or its number), `endpoint` (address and port), `pod` (`namespace/name`), `node`, `gone` (the pod was deleted) and `why`.
 
 use glassnet_kernel::note::{Note, Outcome, Part};
 use glassnet_kernel::tables::xt::Variant;
 use glassnet_kernel::trace::StepKind;
 use serde::Serialize;
 
+use super::objects::Object;
 use super::rules::{Fate, Met, Tried};
 use super::select::Selection;
 use super::story::{Leg, Story};
@@ -53,6 +57,8 @@ struct Step<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rules: Vec<Rule>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<Object>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<Headers>,
 }
 
@@ -72,6 +78,8 @@ pub(crate) struct Rule {
     part: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<Object>,
 }
 
 /// What was tried in a table, as objects.
@@ -94,6 +102,7 @@ pub(crate) fn rules(met: &Met) -> Vec<Rule> {
             verdict: verdict.map(Outcome::to_string),
             part: part.map(Part::to_string),
             why,
+            object: tried.object.as_ref().map(Object::from),
         }
     };
     met.tried.iter().map(rule).collect()
@@ -181,6 +190,7 @@ fn step<'a>(story: &Story<'a>, leg: &Leg, position: usize) -> Step<'a> {
             .map(|note| (notes::key(note), notes::words(note)))
             .collect(),
         rules: story.met(at).as_ref().map(rules).unwrap_or_default(),
+        object: story.ipvs(at).and_then(|(_, object)| object.as_ref().map(Object::from)),
         headers: story.headers(at).map(|(_, now)| Headers {
             link: now.link,
             length: now.len,

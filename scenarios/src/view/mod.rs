@@ -11,6 +11,7 @@
 //! | `text.rs` | the text of all zoom levels |
 //! | `hook.rs` | a packet at a netfilter hook |
 //! | `rules.rs`, `reason.rs`, `literal.rs` | traversal of tables, why a rule did not match, rules as `iptables-save` prints them |
+//! | `objects.rs` | objects of a cluster behind rules and virtual servers |
 //! | `json.rs` | JSON lines, and the meaning of their fields |
 //! | `fields.rs`, `summary.rs` | a packet's headers, and its line of tcpdump |
 //! | `select.rs` | which part is shown |
@@ -30,6 +31,7 @@ mod lanes;
 mod literal;
 mod names;
 mod notes;
+mod objects;
 mod observe;
 mod reason;
 mod rules;
@@ -47,7 +49,8 @@ pub use hops::{drop_text, place};
 pub use json::json;
 pub(crate) use json::{Rule, rules as rules_as_json};
 pub use names::Namespaces;
-pub(crate) use notes::{conntrack as conntrack_words, words as note_words};
+pub(crate) use notes::{conntrack as conntrack_words, ipvs as ipvs_words, words as note_words};
+pub(crate) use objects::Object;
 pub use observe::{Observed, observe};
 pub use rules::{Fate, Met, Tried};
 pub use select::Selection;

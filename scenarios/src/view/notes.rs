@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use glassnet_kernel::net::ipv4::tcp_ipv4::state_name;
 use glassnet_kernel::note::{
-    AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, NatNote, Note, Outcome, OvsNote, RuleNote,
-    SocketNote, TcNote, TunnelNote, UdpTunnel, VlanNote,
+    AtRule, ConnNote, ConntrackNote, FdbNote, FibNote, HookNote, IpvsChooser, IpvsNote, NatNote, Note,
+    Outcome, OvsNote, RuleNote, SocketNote, TcNote, TunnelNote, UdpTunnel, VlanNote,
 };
 use glassnet_kernel::tables::conntrack::{CtInfo, Tuple};
 use glassnet_kernel::tables::netfilter::Pf;
@@ -23,6 +23,7 @@ pub fn key(note: &Note) -> &'static str {
         Note::Set { .. } => "set",
         Note::Conntrack(_) => "conntrack",
         Note::Nat(_) | Note::NoAddress { .. } => "nat",
+        Note::Ipvs(_) => "ipvs",
         Note::Bridge { .. } => "bridge",
         Note::Flood { .. } => "flood",
         Note::Vlan(_) => "vlan",
@@ -70,6 +71,7 @@ pub fn words(note: &Note) -> String {
         Note::Set { name, found } => format!("{} {name}", if *found { "in" } else { "not in" }),
         Note::Conntrack(note) => conntrack(note),
         Note::Nat(note) => nat(note),
+        Note::Ipvs(note) => ipvs(note),
         Note::NoAddress { dev } => format!("{dev} ate my IP address"),
         Note::Bridge { name } => name.clone(),
         Note::Flood { ports, local } => flood(ports, *local),
@@ -219,6 +221,39 @@ fn nat(note: &NatNote) -> String {
         true => format!("{what} {} stays", end(note.old)),
         false => format!("{what} {} becomes {}", end(note.old), end(note.new)),
     }
+}
+
+/// By what a scheduler of IPVS chooses.
+#[rustfmt::skip] // One line each, so that they merge.
+const SCHEDULERS: &[(&str, &str)] = &[
+    ("rr", "in turn"),
+    ("wrr", "in turn, by weight"),
+    ("lc", "the fewest connections"),
+    ("wlc", "the fewest connections for its weight"),
+    ("sed", "the shortest delay that is to be expected"),
+    ("nq", "an idle one, or the shortest delay that is to be expected"),
+    ("fo", "the greatest weight"),
+    ("ovf", "the greatest weight that has not too many connections"),
+    ("dh", "by the address that the client asked for"),
+    ("sh", "by the client's address"),
+    ("mh", "by the client's address"),
+    ("lblc", "the one that the address went to before"),
+    ("lblcr", "one of those that the address went to before"),
+];
+
+/// Where IPVS sends a packet.
+pub fn ipvs(note: &IpvsNote) -> String {
+    let (_, address, port) = note.service;
+    let dest = note.dest.map_or("no destination".to_owned(), |(address, port)| format!("{address}:{port}"));
+    let by = match note.by {
+        IpvsChooser::Connection => "as before in this connection".to_owned(),
+        IpvsChooser::Template => "as before for this client (persistent)".to_owned(),
+        IpvsChooser::Scheduler(name) => {
+            let gloss = SCHEDULERS.iter().find(|row| row.0 == name).map_or("", |row| row.1);
+            format!("chosen by {name}: {gloss}")
+        }
+    };
+    format!("{address}:{port} -> {dest}, {by}")
 }
 
 /// Destinations of a flooded frame.

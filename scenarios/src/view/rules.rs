@@ -1,5 +1,6 @@
 //! Traversal of a table: chains and rules, in the format of the kernel's TRACE.
 
+use glassnet_cluster::kube_proxy::explain::Explained;
 use glassnet_kernel::note::{AtRule, Outcome, Part, RuleNote};
 use glassnet_kernel::tables::xt::{Chain, Rule, Table, Variant};
 use glassnet_kernel::trace::Headers;
@@ -47,6 +48,8 @@ pub struct Tried {
     pub rule: String,
     /// Result.
     pub fate: Fate,
+    /// What of a cluster stands behind a rule that matched.
+    pub object: Option<Explained>,
 }
 
 /// Traversal of a table.
@@ -91,7 +94,10 @@ impl Met {
         let last = self.decided()?;
         let name = format!("{} {}", self.table, last.chain);
         match &last.fate {
-            Fate::Match { verdict: Outcome::Drop } => Some(format!("{name} rule {}", last.number)),
+            Fate::Match { verdict: Outcome::Drop } => {
+                let object = last.object.as_ref().map_or(String::new(), |object| format!(" ({object})"));
+                Some(format!("{name} rule {}{object}", last.number))
+            }
             Fate::Broken { part } => {
                 Some(format!("{name} rule {}, whose {part} found it broken", last.number))
             }
@@ -194,7 +200,7 @@ fn tried(table: &Table, note: &RuleNote, headers: Option<&Headers>, seen: &Seen)
         Fate::Return | Fate::Policy { .. } => String::new(),
         _ => rule(chain, number).map_or(String::new(), |rule| literal::rule(&note.chain, rule)),
     };
-    Some(Tried { chain: note.chain.clone(), number, rule: text, fate })
+    Some(Tried { chain: note.chain.clone(), number, rule: text, fate, object: None })
 }
 
 fn rule(chain: Option<&Chain>, number: usize) -> Option<&Rule> {

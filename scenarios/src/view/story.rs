@@ -1,18 +1,21 @@
 //! Exchanges: a packet, and all packets caused by it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use glassnet_cluster::kube_proxy::explain::{Explained, Objects};
 use glassnet_kernel::World;
 use glassnet_kernel::door::Func;
 use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::kernel::INIT_NET;
-use glassnet_kernel::note::{ConntrackNote, Note, TunnelNote, UdpTunnel};
+use glassnet_kernel::note::{ConntrackNote, IpvsNote, Note, TunnelNote, UdpTunnel};
 use glassnet_kernel::tables::conntrack::CtInfo;
 use glassnet_kernel::trace::{Headers, Step, StepKind, Trace};
 
 use super::hook::hook_note;
 use super::names::Namespaces;
 use super::notes;
+use super::objects;
 use super::reason::Seen;
 use super::rules::Met;
 use super::summary::summary;
@@ -97,11 +100,23 @@ pub struct Story<'a> {
     /// Index into [`Trace::visits`] by step.
     visits: BTreeMap<usize, usize>,
     tunnel_ports: BTreeMap<u16, UdpTunnel>,
+    /// Those of a cluster.
+    objects: Option<Arc<Objects>>,
 }
 
 impl<'a> Story<'a> {
     /// Reads the trace of a world observed at [`Level::Detail`](glassnet_kernel::trace::Level::Detail).
     pub fn new(world: &'a World, names: Namespaces, typed: Vec<Typed>) -> Story<'a> {
+        Story::with_objects(world, names, typed, Objects::in_world(world).map(Arc::new))
+    }
+
+    /// The same with objects of a cluster that were read already.
+    pub fn with_objects(
+        world: &'a World,
+        names: Namespaces,
+        typed: Vec<Typed>,
+        objects: Option<Arc<Objects>>,
+    ) -> Story<'a> {
         let trace = &world.trace;
         let mut notes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, note) in trace.notes.iter().enumerate() {
@@ -130,6 +145,7 @@ impl<'a> Story<'a> {
             steps_of,
             visits,
             tunnel_ports: udp_tunnel::ports(trace),
+            objects,
         };
         let numbers = story.find_packets();
         story.find_owners(&numbers);
@@ -322,7 +338,32 @@ impl<'a> Story<'a> {
         let seen = trace.tables.get(visit.table as usize)?;
         let hook = self.steps_before(at).find_map(|step| hook_note(self, step));
         let about = Seen { hook, ctstate: self.ctstate(at) };
-        Some(Met::new(&seen.table, seen.variant, notes, self.headers_at(at), &about))
+        let headers = self.headers_at(at);
+        let mut met = Met::new(&seen.table, seen.variant, notes, headers, &about);
+        if let Some(objects) = &self.objects {
+            objects::explain(&mut met, &seen.table, objects, self.step(at).at, headers);
+        }
+        Some(met)
+    }
+
+    /// Where IPVS sends the packet, if it decided so in this step, and what of a cluster stands behind that.
+    pub fn ipvs(&self, at: usize) -> Option<(IpvsNote, Option<Explained>)> {
+        let note = self.notes(at).find_map(|note| match note {
+            Note::Ipvs(note) => Some(*note),
+            _ => None,
+        })?;
+        let behind = |objects| objects::behind(&note, objects, self.step(at).at);
+        Some((note, self.objects.as_deref().and_then(behind)))
+    }
+
+    /// The objects of the cluster.
+    pub fn objects(&self) -> Option<&Objects> {
+        self.objects.as_deref()
+    }
+
+    /// A machine and a namespace for people: a pod by its name, the initial namespace by the machine's.
+    pub fn host(&self, place: &Place) -> String {
+        objects::host(self.objects(), place.machine, &place.netns)
     }
 
     /// Place of a step.

@@ -9,8 +9,9 @@ use glassnet_kernel::tables::netfilter::Pf;
 use glassnet_kernel::trace::{Context, StepKind};
 use glassnet_sim::Nanos;
 
+use super::rules::{Shown, Tried};
 use super::select::Selection;
-use super::story::{Exchange, Leg, Place, Story, Typed};
+use super::story::{Exchange, Leg, Story, Typed};
 use super::{fields, hook, hops, lanes, notes};
 
 /// Level of detail.
@@ -32,6 +33,7 @@ const DIM: Style = Style::new().dimmed();
 const PACKET: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));
 const PLACE: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
 const DROP: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const OBJECT: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));
 const NOTE: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// The selected part of a run as text with ANSI colours. With `transcript`, each prompt and its output precede its
@@ -129,12 +131,12 @@ impl<'s> View<'s, '_> {
             return;
         }
         self.packet(leg.packet, goes_on);
-        let width = hops.iter().map(|hop| where_at(&hop.place).len()).max().unwrap_or(0);
+        let width = hops.iter().map(|hop| self.story.host(&hop.place).len()).max().unwrap_or(0);
         let devices = hops.iter().map(|hop| hop.place.device.len()).max().unwrap_or(0);
         for hop in hops {
             let (at, events) = (time(hop.at, start), hop.events.join("; "));
             let style = if hop.dropped { DROP } else { Style::new() };
-            let place = format!("{:width$}  {:devices$}", where_at(&hop.place), hop.place.device);
+            let place = format!("{:width$}  {:devices$}", self.story.host(&hop.place), hop.place.device);
             self.line(&format!("{at}  {PLACE}{place}{PLACE:#}  {style}{events}{style:#}"));
         }
     }
@@ -164,7 +166,7 @@ impl<'s> View<'s, '_> {
                     "{}  {:>10}  {head}  {PLACE}{}{PLACE:#}  {names}",
                     time(stretch.from, start),
                     span(stretch.to.since(stretch.from)),
-                    [where_at(&place), place.device.to_owned()].join(" ").trim_end(),
+                    [story.host(&place), place.device.to_owned()].join(" ").trim_end(),
                 ));
             }
         }
@@ -177,7 +179,7 @@ impl<'s> View<'s, '_> {
             let place = hops::place(self.story, leg, position);
             let head = format!(
                 "{}  {}  CPU {}, {}",
-                where_at(&place),
+                self.story.host(&place),
                 place.device,
                 step.cpu,
                 context(step.context)
@@ -223,9 +225,15 @@ impl<'s> View<'s, '_> {
             let (key, text) = (notes::key(note), notes::words(note));
             self.line(&format!("                  {NOTE}{key}: {text}{NOTE:#}"));
         }
+        if let Some((_, Some(object))) = story.ipvs(at) {
+            self.line(&format!("                    {OBJECT}{object}{OBJECT:#}"));
+        }
         if let Some(met) = story.met(at) {
             for shown in met.folded(self.all_rules) {
                 self.line(&format!("                  {NOTE}{}{NOTE:#}", met.line(&shown)));
+                if let Shown::Tried(Tried { object: Some(object), .. }) = shown {
+                    self.line(&format!("                    {OBJECT}{object}{OBJECT:#}"));
+                }
             }
         }
         let Some((before, now)) = story.headers(at) else { return };
@@ -263,14 +271,6 @@ fn hook_text(story: &Story, at: usize) -> Option<String> {
     let there = notes::devices(note).filter(|(_, name)| !name.is_empty());
     let devices: Vec<String> = there.map(|(word, name)| format!(" {word}={name}")).collect();
     Some(format!("the {family} hook {}{}", note.hook.chain(), devices.concat()))
-}
-
-/// A namespace by name; the initial one by the machine's name.
-fn where_at(place: &Place) -> String {
-    match place.netns.is_empty() {
-        true => place.machine.to_owned(),
-        false => format!("{}/{}", place.machine, place.netns),
-    }
 }
 
 /// Time since the start, in a column of 12.

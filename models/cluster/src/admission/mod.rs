@@ -3,18 +3,27 @@
 //! | file | owns |
 //! |---|---|
 //! | `names.rs` | what names and labels may be |
+//! | `ingress.rs` | Ingresses and their classes |
 //! | `service.rs` | services: their addresses and ports |
-//! | `pod.rs` | pods and their templates |
+//! | `pod.rs`, `container.rs`, `volume.rs` | pods and their templates |
+//! | `fields.rs` | what becomes of each of their fields |
+//! | `config.rs` | ConfigMaps and Secrets |
 //! | `workload.rs` | Deployments, ReplicaSets and DaemonSets |
 
+mod config;
+mod container;
+mod fields;
+mod ingress;
 pub mod names;
 mod pod;
 mod service;
+mod volume;
 mod workload;
 
+pub use config::key;
 pub use service::{addresses, node_ports};
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use crate::error::{ApiError, Cause};
 use crate::object::Object;
@@ -54,11 +63,18 @@ pub fn admit(store: &mut Store, object: &mut Object, before: Option<&Object>) ->
             };
             pod::admit(pod, old, &mut causes);
         }
+        // What has not changed was looked at before.
+        Object::Deployment(_) | Object::ReplicaSet(_) | Object::DaemonSet(_)
+            if before.is_some_and(|before| !spec_changed(object, before)) => {}
         Object::Deployment(deployment) => workload::deployment(deployment, &mut causes),
         Object::ReplicaSet(set) => workload::replica_set(set, &mut causes),
         Object::DaemonSet(set) => workload::daemon_set(set, &mut causes),
         Object::Namespace(namespace) => self::namespace(namespace, &name),
-        Object::ConfigMap(_) | Object::EndpointSlice(_) | Object::Node(_) => {}
+        Object::ConfigMap(map) => config::config_map(map, before, &mut causes),
+        Object::Secret(secret) => config::secret(secret, before, &mut causes),
+        Object::Ingress(ingress) => self::ingress::ingress(store, ingress, before.is_none(), &mut causes),
+        Object::IngressClass(class) => ingress::class(class, &mut causes),
+        Object::EndpointSlice(_) | Object::Event(_) | Object::Node(_) => {}
     }
     let selectors = match (&*object, before) {
         (Object::Deployment(new), Some(Object::Deployment(old))) => {
@@ -95,11 +111,17 @@ fn namespace(namespace: &mut Namespace, name: &str) {
 pub fn spec_changed(object: &Object, before: &Object) -> bool {
     match (object, before) {
         (Object::Service(new), Object::Service(old)) => new.spec != old.spec,
-        (Object::Pod(new), Object::Pod(old)) => new.spec != old.spec,
+        (Object::Pod(new), Object::Pod(old)) => {
+            // That it gets its node is no change of what is wanted.
+            let bound = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+            new.spec != old.spec && bound(new) == bound(old)
+        }
         (Object::Deployment(new), Object::Deployment(old)) => new.spec != old.spec,
         (Object::ReplicaSet(new), Object::ReplicaSet(old)) => new.spec != old.spec,
         (Object::DaemonSet(new), Object::DaemonSet(old)) => new.spec != old.spec,
         (Object::Node(new), Object::Node(old)) => new.spec != old.spec,
+        (Object::Ingress(new), Object::Ingress(old)) => new.spec != old.spec,
+        (Object::IngressClass(new), Object::IngressClass(old)) => new.spec != old.spec,
         _ => false,
     }
 }

@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use glassnet_sim::Nanos;
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Service};
 
-use crate::error::ApiError;
+use super::Again;
+use crate::api::News;
 use crate::store::Store;
 
 /// The addresses that a load balancer has.
@@ -16,14 +17,23 @@ pub fn balancer_addresses(service: &Service) -> impl Iterator<Item = Ipv4Addr> {
     ingress.filter_map(|ingress| ingress.ip.as_ref()?.parse().ok())
 }
 
+/// It wants an address of this cloud; one of another class is somebody else's.
+fn is_balancer(service: &Service) -> bool {
+    let spec = service.spec.as_ref();
+    spec.is_some_and(|spec| {
+        spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none()
+    })
+}
+
 /// Gives each load balancer an address, and takes it from services that are none any more.
-pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
-    let Some(range) = store.config.balancers else { return Ok(()) };
+pub fn sync(store: &mut Store, _: &[News], now: Nanos) -> Again {
+    let Some(range) = store.config.balancers else { return Ok(None) };
     let mut taken: BTreeSet<Ipv4Addr> = store.list::<Service>().flat_map(balancer_addresses).collect();
-    let services: Vec<Service> = store.list::<Service>().cloned().collect();
+    let concerns = |service: &&Service| is_balancer(service) || balancer_addresses(service).next().is_some();
+    let services: Vec<Service> = store.list::<Service>().filter(concerns).cloned().collect();
     for service in services {
         let spec = service.spec.clone().unwrap_or_default();
-        let is_balancer = spec.type_.as_deref() == Some("LoadBalancer");
+        let is_balancer = is_balancer(&service);
         let has = balancer_addresses(&service).next().is_some();
         let ingress = match (is_balancer, has) {
             (true, false) => {
@@ -45,5 +55,5 @@ pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
             status.load_balancer = Some(LoadBalancerStatus { ingress });
         })?;
     }
-    Ok(())
+    Ok(None)
 }

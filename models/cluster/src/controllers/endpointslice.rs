@@ -1,6 +1,6 @@
 //! EndpointSlices of services with a selector (`pkg/controller/endpointslice`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glassnet_sim::Nanos;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service, ServicePort};
@@ -11,28 +11,108 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::replicaset::is_ready;
-use super::{is_owned_by, owner_of, selects};
+use super::{Again, owner_of, selects};
+use crate::api::News;
 use crate::error::ApiError;
-use crate::object::{Key, Kind, Object, SERVICE_NAME};
+use crate::object::{Kept, Key, Kind, Object, SERVICE_NAME};
 use crate::store::Store;
 
 /// How many endpoints a slice holds at most (`--max-endpoints-per-slice`).
 const MOST: usize = 100;
 
-/// Writes the slices of all services.
-pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
-    let services: Vec<Service> = store.list::<Service>().cloned().collect();
-    for service in services {
-        let Some(selector) = service.spec.as_ref().and_then(|spec| spec.selector.clone()) else { continue };
-        if selector.is_empty()
-            || service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName")
-        {
-            continue;
-        }
-        let wanted = slices(store, &service, &selector);
-        write(store, &service, wanted, now)?;
+/// Writes the slices of the services of which something has changed: itself, its slices, or pods that it selects.
+pub fn sync(store: &mut Store, news: &[News], now: Nanos) -> Again {
+    let changed = changed(store, news);
+    if changed.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let pods = Pods::of(store);
+    let mut wanted = Vec::new();
+    for key in changed {
+        let Some(service) = store.get::<Service>(&key.namespace, &key.name) else { continue };
+        if let Some(selector) = selector(service) {
+            wanted.push((service.clone(), slices(store, service, selector, &pods)));
+        }
+    }
+    for (service, slices) in wanted {
+        write(store, &service, slices, now)?;
+    }
+    Ok(None)
+}
+
+/// What a service selects, if its slices are written for it.
+fn selector(service: &Service) -> Option<&BTreeMap<String, String>> {
+    let spec = service.spec.as_ref()?;
+    let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty())?;
+    (spec.type_.as_deref() != Some("ExternalName")).then_some(selector)
+}
+
+/// The services that news are about.
+fn changed(store: &Store, news: &[News]) -> BTreeSet<Key> {
+    let mut changed = BTreeSet::new();
+    for News { key, before, object } in news {
+        match key.kind {
+            Kind::Service => _ = changed.insert(key.clone()),
+            // Zones are written into slices.
+            Kind::Node if zone(before.as_deref()) != zone(object.as_deref()) => {
+                changed.extend(store.objects(Kind::Service).map(|service| service.key()));
+            }
+            Kind::EndpointSlice => {
+                let labels = [before, object]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|slice| slice.metadata().labels.as_ref());
+                let services = labels.filter_map(|labels| labels.get(SERVICE_NAME));
+                changed.extend(services.map(|name| Key::new(Kind::Service, &key.namespace, name)));
+            }
+            Kind::Pod => {
+                let of_pod = |service: &&std::sync::Arc<Object>| {
+                    let selector = Service::of(service).and_then(selector);
+                    let mut pods = [before, object].into_iter().flatten();
+                    selector
+                        .is_some_and(|wanted| pods.any(|pod| selects(wanted, pod.metadata().labels.as_ref())))
+                };
+                let services = store.in_namespace(Kind::Service, &key.namespace).filter(of_pod);
+                changed.extend(services.map(|service| service.key()));
+            }
+            _ => {}
+        }
+    }
+    changed
+}
+
+fn zone(node: Option<&Object>) -> Option<&String> {
+    node?.metadata().labels.as_ref()?.get("topology.kubernetes.io/zone")
+}
+
+/// Pods by namespace and by each of their labels.
+#[derive(Default)]
+struct Pods<'a>(BTreeMap<(&'a str, &'a str, &'a str), Vec<&'a Pod>>);
+
+impl<'a> Pods<'a> {
+    fn of(store: &'a Store) -> Pods<'a> {
+        let mut pods = Pods::default();
+        for pod in store.list::<Pod>() {
+            let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+            for (key, value) in pod.metadata.labels.iter().flatten() {
+                pods.0.entry((namespace, key, value)).or_default().push(pod);
+            }
+        }
+        pods
+    }
+
+    /// The pods that a selector selects.
+    fn selected<'s>(
+        &'s self,
+        namespace: &'s str,
+        selector: &'s BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &'s Pod> {
+        let lists = selector.iter().map(|(key, value)| {
+            self.0.get(&(namespace, key.as_str(), value.as_str())).map_or(&[][..], Vec::as_slice)
+        });
+        let fewest = lists.min_by_key(|list| list.len()).unwrap_or_default();
+        fewest.iter().copied().filter(|pod| selects(selector, pod.metadata.labels.as_ref()))
+    }
 }
 
 /// The number of a port in a pod, for a port of the service.
@@ -54,14 +134,12 @@ fn slices(
     store: &Store,
     service: &Service,
     selector: &BTreeMap<String, String>,
+    pods: &Pods,
 ) -> Vec<(Vec<EndpointPort>, Vec<Endpoint>)> {
     let spec = service.spec.clone().unwrap_or_default();
     let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
     let mut by_ports: Vec<(Vec<EndpointPort>, Vec<Endpoint>)> = Vec::new();
-    let in_namespace = |pod: &&Pod| pod.metadata.namespace.as_deref() == Some(namespace);
-    for pod in
-        store.list::<Pod>().filter(in_namespace).filter(|pod| selects(selector, pod.metadata.labels.as_ref()))
-    {
+    for pod in pods.selected(namespace, selector) {
         let status = pod.status.clone().unwrap_or_default();
         let over = ["Succeeded", "Failed"].contains(&status.phase.as_deref().unwrap_or_default());
         let (Some(address), false) = (status.pod_ip.clone(), over) else { continue };
@@ -78,7 +156,7 @@ fn slices(
                 })
             })
             .collect();
-        let endpoint = endpoint(store, &spec, pod, address);
+        let endpoint = endpoint(store, (service.metadata.name.as_deref(), &spec), pod, address);
         match by_ports.iter_mut().find(|(known, all)| *known == ports && all.len() < MOST) {
             Some((_, all)) => all.push(endpoint),
             None => by_ports.push((ports, vec![endpoint])),
@@ -93,7 +171,7 @@ fn slices(
 
 fn endpoint(
     store: &Store,
-    spec: &k8s_openapi::api::core::v1::ServiceSpec,
+    (service, spec): (Option<&str>, &k8s_openapi::api::core::v1::ServiceSpec),
     pod: &Pod,
     address: String,
 ) -> Endpoint {
@@ -102,6 +180,11 @@ fn endpoint(
     let zone =
         node.and_then(|node| node.metadata.labels.as_ref()?.get("topology.kubernetes.io/zone").cloned());
     let is_ending = pod.metadata.deletion_timestamp.is_some();
+    // A pod of a service's subdomain has a name below the service's.
+    let hostname = pod.spec.as_ref().and_then(|spec| {
+        let is_below = spec.subdomain.is_some() && spec.subdomain.as_deref() == service;
+        spec.hostname.clone().filter(|_| is_below)
+    });
     let serving = is_ready(pod) || spec.publish_not_ready_addresses == Some(true);
     Endpoint {
         addresses: vec![address],
@@ -110,6 +193,7 @@ fn endpoint(
             serving: Some(serving),
             terminating: Some(is_ending),
         }),
+        hostname,
         node_name,
         zone,
         target_ref: Some(ObjectReference {
@@ -145,11 +229,7 @@ fn write(
     let meta = &service.metadata;
     let (namespace, name) =
         (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-    let known: Vec<EndpointSlice> = store
-        .list::<EndpointSlice>()
-        .filter(|slice| is_owned_by(&slice.metadata, meta.uid.as_ref()))
-        .cloned()
-        .collect();
+    let known: Vec<EndpointSlice> = store.owned::<EndpointSlice>(meta.uid.as_ref()).cloned().collect();
     let count = wanted.len();
     for (at, (ports, endpoints)) in wanted.into_iter().enumerate() {
         let Some(slice) = known.get(at) else {

@@ -1,17 +1,23 @@
-//! Controllers: each looks at all objects and makes them what they are to be (`kube-controller-manager`, `kube-scheduler`).
+//! Controllers: each makes objects what they are to be (`kube-controller-manager`, `kube-scheduler`). Those of which there are many are
+//! looked at when something of them has changed, others each time.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `node.rs` | ranges of pods for nodes |
+//! | `node.rs` | ranges of pods for nodes, their taints |
 //! | `deployment.rs` | Deployments: their ReplicaSets |
-//! | `replicaset.rs` | ReplicaSets and DaemonSets: their pods |
-//! | `scheduler.rs` | nodes for pods |
+//! | `replicaset.rs` | ReplicaSets: their pods |
+//! | `daemon.rs` | DaemonSets: their pods |
+//! | `scheduler.rs`, `affinity.rs` | nodes for pods |
 //! | `endpointslice.rs` | EndpointSlices of services |
 //! | `cloud.rs` | addresses of load balancers |
+//! | `ingress.rs` | addresses of Ingresses |
 
+mod affinity;
 mod cloud;
+mod daemon;
 mod deployment;
 mod endpointslice;
+mod ingress;
 mod node;
 mod replicaset;
 mod scheduler;
@@ -22,52 +28,73 @@ use glassnet_sim::Nanos;
 use glassnet_userland::process::{Process, Running};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::api::{self, ApiServer, Watch};
+use crate::api::{self, ApiServer, News, Watch};
 use crate::error::ApiError;
-use crate::object::Object;
+use crate::object::{Kind, Object};
 use crate::store::Store;
 
+pub use affinity::matches_labels;
 pub use cloud::balancer_addresses;
 
-/// A controller looks at the store and changes it.
-type Controller = fn(&mut Store, Nanos) -> Result<(), ApiError>;
+/// When a controller is to look again, if nothing changes before.
+type Again = Result<Option<Nanos>, ApiError>;
+
+/// A controller looks at the store, and at what has changed since it looked last, and changes the store.
+type Controller = fn(&mut Store, &[News], Nanos) -> Again;
 
 const MANAGER: &[Controller] = &[
     node::sync,
     deployment::sync,
     replicaset::sync,
-    replicaset::sync_daemons,
+    daemon::sync,
     endpointslice::sync,
     cloud::sync,
+    ingress::sync,
+];
+
+const MANAGED: &[Kind] = &[
+    Kind::DaemonSet,
+    Kind::Deployment,
+    Kind::EndpointSlice,
+    Kind::Ingress,
+    Kind::Node,
+    Kind::Pod,
+    Kind::ReplicaSet,
+    Kind::Service,
 ];
 
 /// Entry point of `kube-controller-manager`.
 pub fn manager(process: &mut Process) -> Running<'_> {
-    Box::pin(run(process, MANAGER))
+    Box::pin(run(process, MANAGER, MANAGED))
 }
 
 /// Entry point of `kube-scheduler`.
 pub fn scheduler(process: &mut Process) -> Running<'_> {
-    Box::pin(run(process, &[scheduler::sync]))
+    Box::pin(run(process, &[scheduler::sync], &[Kind::Node, Kind::Pod]))
 }
 
-async fn run(process: &mut Process, controllers: &[Controller]) -> i32 {
+async fn run(process: &mut Process, controllers: &[Controller], kinds: &'static [Kind]) -> i32 {
     let Some(api) = ApiServer::of(process) else {
         let name = process.name().to_owned();
         process.eprint(format!("{name}: this machine is in no cluster\n"));
         return 1;
     };
-    let mut watch = Watch::default();
+    let (mut watch, mut again) = (Watch::of(kinds), None::<Nanos>);
     loop {
-        api::wait(process, &api, &watch, None, |_| false).await;
+        api::wait(process, &api, &mut watch, again, |_| false).await;
         let now = process.now();
-        if watch.take(&api.store(), now).is_empty() {
+        let news = watch.take(&api.store(), now);
+        if news.is_empty() && again.is_none_or(|at| at > now) {
             continue;
         }
+        again = None;
         for controller in controllers {
-            if let Err(error) = api.change(process, *controller) {
-                let name = process.name().to_owned();
-                process.eprint(format!("{name}: {error}\n"));
+            match api.change(process, |store, now| controller(store, &news, now)) {
+                Ok(next) => again = [again, next].into_iter().flatten().min(),
+                Err(error) => {
+                    let name = process.name().to_owned();
+                    process.eprint(format!("{name}: {error}\n"));
+                }
             }
         }
     }
@@ -86,10 +113,9 @@ fn owner_of(object: &Object) -> OwnerReference {
     }
 }
 
-/// An object is controlled by one with this uid.
-fn is_owned_by(meta: &ObjectMeta, uid: Option<&String>) -> bool {
-    let mut owners = meta.owner_references.iter().flatten();
-    uid.is_some() && owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid)
+/// Namespace and name.
+fn place(meta: &ObjectMeta) -> (&str, &str) {
+    (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 /// The labels match all that a selector asks for.

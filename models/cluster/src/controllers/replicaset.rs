@@ -1,19 +1,38 @@
-//! ReplicaSets and DaemonSets: as many pods as they ask for (`pkg/controller/replicaset`, `pkg/controller/daemon`).
+//! ReplicaSets: as many pods as they ask for (`pkg/controller/replicaset`).
+
+use std::collections::BTreeMap;
 
 use glassnet_sim::Nanos;
-use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus, ReplicaSet, ReplicaSetStatus};
-use k8s_openapi::api::core::v1::{Node, Pod, PodTemplateSpec};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{is_owned_by, owner_of, scheduler};
+use super::affinity::matches_labels;
+use super::{Again, owner_of, place};
+use crate::api::News;
 use crate::error::ApiError;
-use crate::object::{Key, Kind, Object};
-use crate::store::Store;
+use crate::events::{Happened, Recorder, reference};
+use crate::object::{Kind, Object};
+use crate::store::{Store, nanoseconds};
 
 /// A pod is ready for traffic.
 pub fn is_ready(pod: &Pod) -> bool {
+    ready_since(pod).is_some()
+}
+
+/// Since when a pod is ready, seconds since 1970.
+fn ready_since(pod: &Pod) -> Option<i64> {
     let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    let ready = conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
+    Some(ready.last_transition_time.as_ref().map_or(0, |time| time.0.as_second()))
+}
+
+/// A pod is available when it has been ready for so many seconds; otherwise when it will be, if it stays ready.
+pub fn availability(pod: &Pod, least: i32, now: Nanos) -> Result<(), Option<Nanos>> {
+    let Some(since) = ready_since(pod) else { return Err(None) };
+    let wall = nanoseconds(now);
+    let at = (since.max(0) as u64 + least.max(0) as u64) * 1_000_000_000;
+    if least <= 0 || at <= wall { Ok(()) } else { Err(Some(Nanos(now.0 + (at - wall)))) }
 }
 
 fn phase(pod: &Pod) -> &str {
@@ -21,11 +40,12 @@ fn phase(pod: &Pod) -> &str {
 }
 
 /// Its containers may run or will.
-fn is_active(pod: &Pod) -> bool {
+pub fn is_active(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && !["Succeeded", "Failed"].contains(&phase(pod))
 }
 
-fn pod_of(owner: &Object, template: &PodTemplateSpec) -> Pod {
+/// A pod that an owner makes from its template.
+pub fn pod_of(owner: &Object, template: &PodTemplateSpec) -> Pod {
     let meta = template.metadata.clone().unwrap_or_default();
     let name = owner.metadata().name.clone().unwrap_or_default();
     Pod {
@@ -42,90 +62,136 @@ fn pod_of(owner: &Object, template: &PodTemplateSpec) -> Pod {
     }
 }
 
-/// Makes and deletes pods of all ReplicaSets.
-pub fn sync(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
-    let all: Vec<ReplicaSet> = store.list::<ReplicaSet>().cloned().collect();
-    for set in all {
-        let Some(spec) = &set.spec else { continue };
-        let owned = |pod: &&Pod| is_owned_by(&pod.metadata, set.metadata.uid.as_ref());
-        let mut pods: Vec<Pod> =
-            store.list::<Pod>().filter(owned).filter(|pod| is_active(pod)).cloned().collect();
-        let wanted = spec.replicas.unwrap_or(1).max(0) as usize;
-        for _ in pods.len()..wanted {
-            store.create(pod_of(&set.clone().into(), &spec.template.clone().unwrap_or_default()), now)?;
+/// Makes a pod, and tells of it.
+pub fn create(
+    store: &mut Store,
+    (owner, component): (&Object, &str),
+    pod: Pod,
+    now: Nanos,
+) -> Result<(), ApiError> {
+    let made = store.create(pod, now);
+    let recorder = Recorder { component, host: None };
+    match &made {
+        Ok(pod) => {
+            let message = format!("Created pod: {}", pod.metadata().name.as_deref().unwrap_or_default());
+            let what = Happened::normal("SuccessfulCreate", &message);
+            recorder.tell(store, now, reference(owner), what);
         }
-        // First those that do not serve yet, then the youngest.
-        pods.sort_by_key(|pod| {
-            let has_node = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
-            (has_node, is_ready(pod), std::cmp::Reverse(pod.metadata.creation_timestamp.clone()))
-        });
-        for pod in pods.iter().take(pods.len().saturating_sub(wanted)) {
-            store.delete(&Object::from(pod.clone()).key(), None, now)?;
-        }
-        let pods: Vec<&Pod> = store.list::<Pod>().filter(owned).filter(|pod| is_active(pod)).collect();
-        let ready = pods.iter().filter(|pod| is_ready(pod)).count() as i32;
-        let positive = (ready > 0).then_some(ready);
-        let status = ReplicaSetStatus {
-            replicas: pods.len() as i32,
-            ready_replicas: positive,
-            available_replicas: positive,
-            fully_labeled_replicas: Some(pods.len() as i32).filter(|count| *count > 0),
-            observed_generation: set.metadata.generation,
-            ..ReplicaSetStatus::default()
-        };
-        if set.status.as_ref() != Some(&status) {
-            let meta = &set.metadata;
-            let place =
-                (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
-            store.edit(place, now, |set: &mut ReplicaSet| set.status = Some(status))?;
+        Err(error) => {
+            let message = format!("Error creating: {error}");
+            recorder.tell(store, now, reference(owner), Happened::warning("FailedCreate", &message));
         }
     }
+    made.map(|_| ())
+}
+
+/// Deletes a pod, and tells of it.
+pub fn delete(
+    store: &mut Store,
+    (owner, component): (&Object, &str),
+    pod: &Pod,
+    now: Nanos,
+) -> Result<(), ApiError> {
+    store.delete(&Object::from(pod.clone()).key(), None, now)?;
+    let message = format!("Deleted pod: {}", pod.metadata.name.as_deref().unwrap_or_default());
+    let recorder = Recorder { component, host: None };
+    recorder.tell(store, now, reference(owner), Happened::normal("SuccessfulDelete", &message));
     Ok(())
 }
 
-/// Makes and deletes pods of all DaemonSets: one a node.
-pub fn sync_daemons(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
-    let all: Vec<DaemonSet> = store.list::<DaemonSet>().cloned().collect();
+/// Makes and deletes pods of all ReplicaSets.
+pub fn sync(store: &mut Store, news: &[News], now: Nanos) -> Again {
+    if !news.is_empty() {
+        adopt(store, now)?;
+    }
+    let all: Vec<ReplicaSet> = store.list::<ReplicaSet>().cloned().collect();
+    let mut again = None;
     for set in all {
+        again = [again, one(store, &set, now)?].into_iter().flatten().min();
+    }
+    Ok(again)
+}
+
+fn one(store: &mut Store, set: &ReplicaSet, now: Nanos) -> Again {
+    let Some(spec) = &set.spec else { return Ok(None) };
+    let owner = Object::from(set.clone());
+    let by = (&owner, "replicaset-controller");
+    let uid = set.metadata.uid.as_ref();
+    let mut pods: Vec<Pod> = store.owned::<Pod>(uid).filter(|pod| is_active(pod)).cloned().collect();
+    let wanted = spec.replicas.unwrap_or(1).max(0) as usize;
+    for _ in pods.len()..wanted {
+        create(store, by, pod_of(&owner, &spec.template.clone().unwrap_or_default()), now)?;
+    }
+    // First those that do not serve yet, then the youngest.
+    pods.sort_by_key(|pod| {
+        let has_node = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        (has_node, is_ready(pod), std::cmp::Reverse(pod.metadata.creation_timestamp.clone()))
+    });
+    for pod in pods.iter().take(pods.len().saturating_sub(wanted)) {
+        delete(store, by, pod, now)?;
+    }
+    let pods: Vec<&Pod> = store.owned::<Pod>(uid).filter(|pod| is_active(pod)).collect();
+    let least = spec.min_ready_seconds.unwrap_or(0);
+    let ages: Vec<_> = pods.iter().map(|pod| availability(pod, least, now)).collect();
+    let (ready, available) = (
+        pods.iter().filter(|pod| is_ready(pod)).count() as i32,
+        ages.iter().filter(|age| age.is_ok()).count() as i32,
+    );
+    let labels = spec.template.as_ref().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
+    let empty = BTreeMap::new();
+    let labeled = |pod: &&&Pod| super::selects(labels.unwrap_or(&empty), pod.metadata.labels.as_ref());
+    let positive = |count: i32| (count > 0).then_some(count);
+    let status = ReplicaSetStatus {
+        replicas: pods.len() as i32,
+        ready_replicas: positive(ready),
+        available_replicas: positive(available),
+        fully_labeled_replicas: positive(pods.iter().filter(labeled).count() as i32),
+        observed_generation: set.metadata.generation,
+        ..ReplicaSetStatus::default()
+    };
+    if set.status.as_ref() != Some(&status) {
+        store.edit(place(&set.metadata), now, |set: &mut ReplicaSet| set.status = Some(status))?;
+    }
+    Ok(ages.into_iter().filter_map(Result::err).flatten().min())
+}
+
+/// Pods without a controller belong to the ReplicaSet that selects them; one whose labels no longer match is let go.
+fn adopt(store: &mut Store, now: Nanos) -> Result<(), ApiError> {
+    let sets: Vec<ReplicaSet> = store.list::<ReplicaSet>().cloned().collect();
+    for set in sets {
         let Some(spec) = &set.spec else { continue };
-        let template = spec.template.spec.clone().unwrap_or_default();
-        let fits = |node: &&Node| scheduler::selects_node(&template, node);
-        let nodes: Vec<String> =
-            store.list::<Node>().filter(fits).filter_map(|node| node.metadata.name.clone()).collect();
-        let owned = |pod: &&Pod| is_owned_by(&pod.metadata, set.metadata.uid.as_ref());
-        let pods: Vec<Pod> =
-            store.list::<Pod>().filter(owned).filter(|pod| is_active(pod)).cloned().collect();
-        let node_of =
-            |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
-        for node in &nodes {
-            if !pods.iter().any(|pod| node_of(pod) == *node) {
-                let mut pod = pod_of(&set.clone().into(), &spec.template);
-                pod.spec.get_or_insert_default().node_name = Some(node.clone());
-                store.create(pod, now)?;
-            }
+        let uid = set.metadata.uid.as_ref();
+        let is_selected = |pod: &&Pod| matches_labels(&spec.selector, pod.metadata.labels.as_ref());
+        let lost: Vec<Pod> = store
+            .owned::<Pod>(uid)
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none() && !is_selected(pod))
+            .cloned()
+            .collect();
+        for pod in lost {
+            store.edit(place(&pod.metadata), now, |pod: &mut Pod| {
+                let owners = pod.metadata.owner_references.get_or_insert_default();
+                owners.retain(|owner| Some(&owner.uid) != uid);
+                if owners.is_empty() {
+                    pod.metadata.owner_references = None;
+                }
+            })?;
         }
-        for pod in pods.iter().filter(|pod| !nodes.contains(&node_of(pod))) {
-            store.delete(&Object::from(pod.clone()).key(), None, now)?;
-        }
-        let pods: Vec<&Pod> = store.list::<Pod>().filter(owned).filter(|pod| is_active(pod)).collect();
-        let (count, ready) = (pods.len() as i32, pods.iter().filter(|pod| is_ready(pod)).count() as i32);
-        let status = DaemonSetStatus {
-            current_number_scheduled: count,
-            desired_number_scheduled: nodes.len() as i32,
-            number_ready: ready,
-            number_available: Some(ready),
-            updated_number_scheduled: Some(count),
-            observed_generation: set.metadata.generation,
-            ..DaemonSetStatus::default()
+        let is_free = |pod: &&Pod| {
+            let mut owners = pod.metadata.owner_references.iter().flatten();
+            pod.metadata.namespace == set.metadata.namespace
+                && is_active(pod)
+                && !owners.any(|owner| owner.controller == Some(true))
         };
-        let place = Key::new(
-            Kind::DaemonSet,
-            set.metadata.namespace.as_deref().unwrap_or_default(),
-            set.metadata.name.as_deref().unwrap_or_default(),
-        );
-        if set.status.as_ref() != Some(&status) {
-            store.edit((&place.namespace, &place.name), now, |set: &mut DaemonSet| {
-                set.status = Some(status)
+        let found: Vec<Pod> = store
+            .in_namespace(Kind::Pod, set.metadata.namespace.as_deref().unwrap_or_default())
+            .filter_map(|object| <Pod as crate::object::Kept>::of(object))
+            .filter(|pod| is_free(pod) && is_selected(pod))
+            .cloned()
+            .collect();
+        for pod in found {
+            let owner = owner_of(&set.clone().into());
+            store.edit(place(&pod.metadata), now, |pod: &mut Pod| {
+                pod.metadata.owner_references.get_or_insert_default().push(owner);
             })?;
         }
     }

@@ -19,12 +19,14 @@ use super::sockets::{self, Shared};
 use super::{Objects, Proxier};
 use crate::api::{self, ApiServer, Watch};
 use crate::command::{NodeShell, hostname};
-use crate::object::{Kept, Key, Kind};
+use crate::object::{Key, Kind};
 
 /// Shortest time between two syncs (`minSyncPeriod`).
 const SHORTEST: Nanos = Nanos(1_000_000_000);
 /// The taint of a node that the cluster's autoscaler is about to remove.
 const REMOVED: &str = "ToBeDeletedByClusterAutoscaler";
+
+const WATCHED: &[Kind] = &[Kind::EndpointSlice, Kind::Node, Kind::Service];
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -51,7 +53,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
             }
         };
         let mut thread = process.thread();
-        let agent = Agent { proxier, api, watch: Watch::default(), shared: shared.clone() };
+        let agent = Agent { proxier, api, watch: Watch::of(WATCHED), shared: shared.clone() };
         let mut agent = pin!(agent.run(process));
         let mut served = pin!(sockets::serve(&mut thread, &shared));
         poll_fn(|cx| {
@@ -82,7 +84,7 @@ impl Agent {
             // Without its node it does not know what is local.
             let deadline =
                 if is_due && self.watch.objects.contains_key(&own) { Some(soonest) } else { again };
-            api::wait(process, &self.api, &self.watch, deadline, |_| false).await;
+            api::wait(process, &self.api, &mut self.watch, deadline, |_| false).await;
             let now = process.now();
             let news = self.watch.take(&self.api.store(), now);
             if news.iter().any(|change| concerns(&change.key, &node)) {
@@ -112,9 +114,9 @@ impl Agent {
                 .collect()
         };
         let objects = Objects {
-            services: of_kind(&self.watch).collect(),
-            slices: of_kind(&self.watch).collect(),
-            node: of_kind::<Node>(&self.watch).find(|known| known.metadata.name.as_deref() == Some(node)),
+            services: self.watch.all().collect(),
+            slices: self.watch.all().collect(),
+            node: self.watch.all::<Node>().find(|known| known.metadata.name.as_deref() == Some(node)),
             addresses: &addresses,
         };
         let is_eligible = objects.node.is_some_and(is_eligible);
@@ -140,11 +142,4 @@ fn is_eligible(node: &Node) -> bool {
 /// Rules depend on it.
 fn concerns(key: &Key, node: &str) -> bool {
     matches!(key.kind, Kind::Service | Kind::EndpointSlice) || key.kind == Kind::Node && key.name == node
-}
-
-/// The objects of a type that the agent knows.
-fn of_kind<T: Kept>(watch: &Watch) -> impl Iterator<Item = &T> {
-    let from = Key::new(T::KIND_OF, "", "");
-    let of_kind = watch.objects.range(from..).take_while(|(key, _)| key.kind == T::KIND_OF);
-    of_kind.filter_map(|(_, object)| T::of(object))
 }

@@ -13,6 +13,7 @@
 //! | `userspace` | the userspace mode |
 //! | `conntrack` | entries of connection tracking that lead nowhere |
 //! | [`health`] | ports that are to be open, and answers of health checks |
+//! | [`explain`] | the objects behind rules and virtual servers, for views |
 //! | `sockets` | opens them, and carries what the userspace mode proxies |
 //!
 //! What the real one does by netlink or by writing to `/proc/sys` is a command of the tool that does the same: `sysctl -w`, `nfacct`,
@@ -28,6 +29,7 @@ mod changes;
 pub mod config;
 mod conntrack;
 mod endpoints;
+pub mod explain;
 pub mod health;
 mod ipset;
 mod iptables;

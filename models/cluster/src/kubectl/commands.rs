@@ -98,7 +98,7 @@ const LOGS: &[Flag] = &[
     refused("limit-bytes"),
     refused("max-log-requests"),
     refused("prefix"),
-    refused("previous").letter('p'),
+    switch("previous").letter('p'),
     refused("since"),
     refused("since-time"),
     refused("timestamps"),
@@ -176,8 +176,18 @@ const DRAIN: &[Flag] = &[
     refused("skip-wait-for-delete-timeout"),
 ];
 
+const INGRESS: &[Flag] = &[text("rule"), text("class"), text("default-backend"), text("annotation")];
+
 const CONFIGMAP: &[Flag] =
     &[text("from-file"), text("from-literal"), refused("from-env-file"), refused("append-hash")];
+
+const SECRET: &[Flag] = &[
+    text("from-file"),
+    text("from-literal"),
+    text("type"),
+    refused("from-env-file"),
+    refused("append-hash"),
+];
 
 const REPLACE: &[Flag] = &[
     optional("cascade", "background"),
@@ -228,6 +238,7 @@ pub(super) const MODELLED: &[Command] = &[
     row("apply", &[FILES, CHANGE, APPLY]),
     row("cluster-info", &[]),
     row("config current-context", &[]),
+    row("config get-contexts", &[&[text("output").letter('o'), switch("no-headers")]]),
     row("config view", &[CONFIG_VIEW]),
     row("cordon", &[SELECT, &[optional("dry-run", "unchanged")]]),
     row("create", &[FILES, CHANGE, CREATE]),
@@ -235,8 +246,12 @@ pub(super) const MODELLED: &[Command] = &[
     row("create configmap", &[CHANGE, CREATE, CONFIGMAP]),
     row("create deploy", &[CHANGE, CREATE, DEPLOYMENT]),
     row("create deployment", &[CHANGE, CREATE, DEPLOYMENT]),
+    row("create ing", &[CHANGE, CREATE, INGRESS]),
+    row("create ingress", &[CHANGE, CREATE, INGRESS]),
     row("create namespace", &[CHANGE, CREATE]),
     row("create ns", &[CHANGE, CREATE]),
+    row("create secret generic", &[CHANGE, CREATE, SECRET]),
+    row("create secret tls", &[CHANGE, CREATE, &[text("cert"), text("key"), refused("append-hash")]]),
     row("create service clusterip", &[CHANGE, CREATE, &[text("tcp"), text("clusterip")]]),
     row("create service externalname", &[CHANGE, CREATE, &[text("tcp"), text("external-name")]]),
     row("create service loadbalancer", &[CHANGE, CREATE, &[text("tcp")]]),
@@ -259,6 +274,7 @@ pub(super) const MODELLED: &[Command] = &[
     row("scale", &[CHANGE, SELECT, MANY, &[number("replicas"), number("current-replicas"), refused("timeout")]]),
     row("set image", &[CHANGE, SELECT, MANY]),
     row("set selector", &[CHANGE, MANY]),
+    row("taint", &[SELECT, &[switch("all"), switch("overwrite"), optional("dry-run", "unchanged"), refused("output").letter('o')]]),
     row("uncordon", &[SELECT, &[optional("dry-run", "unchanged")]]),
     row("version", &[&[switch("client"), refused("output").letter('o')]]),
     row("wait", &[SELECT, MANY, &[text("for"), text("timeout"), refused("field-selector"), refused("output").letter('o')]]),
@@ -274,6 +290,18 @@ pub(super) const REFUSED: &[&str] = &[
     "certificate",
     "cluster-info dump",
     "completion",
+    "config delete-cluster",
+    "config delete-context",
+    "config delete-user",
+    "config get-clusters",
+    "config get-users",
+    "config rename-context",
+    "config set",
+    "config set-cluster",
+    "config set-context",
+    "config set-credentials",
+    "config unset",
+    "config use-context",
     "cp",
     "debug",
     "diff",
@@ -287,6 +315,5 @@ pub(super) const REFUSED: &[&str] = &[
     "plugin",
     "port-forward",
     "proxy",
-    "taint",
     "top",
 ];

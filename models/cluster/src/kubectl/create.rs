@@ -1,5 +1,6 @@
 //! `kubectl create`, from files and by its generators.
 
+use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
 use super::apply::{save_config, without_status};
@@ -7,6 +8,7 @@ use super::failure::{Done, Failure};
 use super::manifest::Document;
 use super::report::Report;
 use super::session::{DryRun, Session};
+use crate::admission::key as key_error;
 use crate::object::Kind;
 
 /// Runs `kubectl create -f`.
@@ -20,7 +22,6 @@ pub(super) async fn run(session: &mut Session<'_>) -> Done {
             "clusterrole",
             "clusterrolebinding",
             "cronjob",
-            "ingress",
             "job",
             "pdb",
             "poddisruptionbudget",
@@ -101,13 +102,15 @@ fn generator_prefix(session: &Session, kind: Kind) -> String {
             format!("failed to create {name} service: ")
         }
         ("create deployment", _) => "failed to create deployment: ".to_owned(),
+        (command, _) if command.starts_with("create secret") => "failed to create secret ".to_owned(),
+        ("create ingress" | "create ing", _) => "failed to create ingress: ".to_owned(),
         ("create configmap", _) => "failed to create configmap: ".to_owned(),
         _ => String::new(),
     }
 }
 
 /// The one name that a generator gets.
-fn name(session: &Session) -> Done<String> {
+pub(super) fn name(session: &Session) -> Done<String> {
     match session.given.words.as_slice() {
         [name] => Ok(name.clone()),
         words => Err(Failure::usage(
@@ -227,45 +230,107 @@ pub(super) fn service(session: &mut Session, kind: &str) -> Done {
     generated(session, Kind::Service, value, "created")
 }
 
-/// Runs `kubectl create configmap`.
-pub(super) async fn configmap(session: &mut Session<'_>) -> Done {
-    let name = name(session)?;
-    let mut data = Map::new();
-    let mut add = |key: &str, value: String| {
-        let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if key.is_empty() || !key.chars().all(inside) {
-            return Err(Failure::own(format!(
-                "{key:?} is not a valid key name for a ConfigMap: a valid config key must consist of alphanumeric characters, '-', \
-                 '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-            )));
+/// The pairs of `--from-file` and `--from-literal`, for an object of this kind.
+async fn sources(session: &mut Session<'_>, kind: Kind) -> Done<Vec<(String, Vec<u8>)>> {
+    let (name, what) = (name(session)?, kind.name());
+    let mut data: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut add = |key: &str, value: Vec<u8>| {
+        if let Some(why) = key_error(key) {
+            return Err(Failure::own(format!("{key:?} is not a valid key name for a {what}: {why}")));
         }
-        match data.insert(key.to_owned(), json!(value)) {
-            None => Ok(()),
-            Some(_) => Err(Failure::own(format!(
-                "cannot add key {key:?}, another key by that name already exists in Data for ConfigMap {name:?}"
-            ))),
+        if data.iter().any(|(known, _)| known == key) {
+            let known = format!("another key by that name already exists in Data for {what} {name:?}");
+            return Err(Failure::own(format!("cannot add key {key:?}, {known}")));
         }
+        data.push((key.to_owned(), value));
+        Ok(())
     };
     for file in session.given.list("from-file") {
         let (key, path) = match file.split_once('=') {
-            Some((key, path)) => (key.to_owned(), path.to_owned()),
-            None => (file.rsplit('/').next().unwrap_or_default().to_owned(), file.clone()),
+            Some((key, path)) => (Some(key.to_owned()), path.to_owned()),
+            None => (None, file.clone()),
         };
-        let bytes = session.process.read_operand(&path).await.map_err(|error| {
-            let why = glassnet_userland::process::strerror(&error).to_lowercase();
-            Failure::own(format!("error reading {path}: {why}"))
-        })?;
-        add(&key, String::from_utf8_lossy(&bytes).into_owned())?;
+        let deep = session.process.path(&path);
+        if let (None, Ok(mut entries)) = (&key, session.process.files.clone().list(&deep).await) {
+            entries.sort();
+            // Only those that can be keys, as the real one does.
+            let is_file = |(name, is_dir): &(String, bool)| !is_dir && key_error(name).is_none();
+            for (name, _) in entries.into_iter().filter(is_file) {
+                add(&name, read(session, &format!("{}/{name}", path.trim_end_matches('/'))).await?)?;
+            }
+            continue;
+        }
+        let key = key.unwrap_or_else(|| path.rsplit('/').next().unwrap_or_default().to_owned());
+        add(&key, read(session, &path).await?)?;
     }
     for literal in session.given.all("from-literal") {
         let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(Failure::own(format!("invalid literal source {literal}, expected key=value")));
         };
-        add(key, value.to_owned())?;
+        // As a shell would, it takes quotes off.
+        let quoted =
+            value.len() > 1 && ['"', '\''].iter().any(|q| value.starts_with(*q) && value.ends_with(*q));
+        let value = if quoted { &value[1..value.len() - 1] } else { value };
+        add(key, value.as_bytes().to_vec())?;
+    }
+    data.sort();
+    Ok(data)
+}
+
+async fn read(session: &mut Session<'_>, path: &str) -> Done<Vec<u8>> {
+    session.process.read_operand(path).await.map_err(|error| {
+        let why = glassnet_userland::process::strerror(&error).to_lowercase();
+        Failure::own(format!("error reading {path}: {why}"))
+    })
+}
+
+/// Runs `kubectl create configmap`.
+pub(super) async fn configmap(session: &mut Session<'_>) -> Done {
+    let name = name(session)?;
+    let (mut data, mut bytes) = (Map::new(), Map::new());
+    for (key, value) in sources(session, Kind::ConfigMap).await? {
+        match String::from_utf8(value) {
+            Ok(text) => _ = data.insert(key, json!(text)),
+            Err(error) => _ = bytes.insert(key, json!(BASE64.encode(error.as_bytes()))),
+        }
     }
     let mut value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-    if !data.is_empty() {
-        value["data"] = Value::Object(data);
+    for (field, data) in [("data", data), ("binaryData", bytes)] {
+        if !data.is_empty() {
+            value[field] = Value::Object(data);
+        }
     }
     generated(session, Kind::ConfigMap, value, "created")
+}
+
+fn secret_of(name: &str, kind: &str, data: Vec<(String, Vec<u8>)>) -> Value {
+    let mut value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}});
+    if !kind.is_empty() {
+        value["type"] = json!(kind);
+    }
+    for (key, bytes) in data {
+        value["data"][key] = json!(BASE64.encode(&bytes));
+    }
+    value
+}
+
+/// Runs `kubectl create secret generic`.
+pub(super) async fn secret(session: &mut Session<'_>) -> Done {
+    let name = name(session)?;
+    let data = sources(session, Kind::Secret).await?;
+    let kind = session.given.text("type").unwrap_or_default().to_owned();
+    generated(session, Kind::Secret, secret_of(&name, &kind, data), "created")
+}
+
+/// Runs `kubectl create secret tls`.
+pub(super) async fn tls(session: &mut Session<'_>) -> Done {
+    let name = name(session)?;
+    let mut data = Vec::new();
+    for (flag, key) in [("cert", "tls.crt"), ("key", "tls.key")] {
+        let Some(path) = session.given.text(flag).map(str::to_owned) else {
+            return Err(Failure::own("key and cert must be specified"));
+        };
+        data.push((key.to_owned(), read(session, &path).await?));
+    }
+    generated(session, Kind::Secret, secret_of(&name, "kubernetes.io/tls", data), "created")
 }

@@ -1,12 +1,12 @@
-//! `kubectl describe`. Events are not modelled: there are `<none>`. A container's environment from fields of its pod is named, not
-//! looked up; amounts that pods ask for are not summed up.
+//! `kubectl describe`. A container's environment from fields of its pod is named, not looked up.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::describe_ingress;
 use super::describe_pod::{Lines, pod, template, time};
 use super::endpoints;
 use super::failure::{Done, Failure};
@@ -15,7 +15,10 @@ use super::resources::asked;
 use super::selector::{label_selector, labels};
 use super::session::Session;
 use crate::error::ApiError;
+use crate::events;
 use crate::object::Object;
+use crate::qos;
+use crate::quantity::Amount;
 use crate::store::{Store, wall_clock};
 
 /// Runs the command.
@@ -61,17 +64,51 @@ pub(super) fn run(session: &mut Session) -> Done {
 }
 
 fn describe(store: &Store, object: &Object, now: &Time) -> String {
-    match object {
+    let lines = match object {
         Object::ConfigMap(map) => config_map(map),
         Object::DaemonSet(set) => daemon_set(store, set),
         Object::Deployment(deployment) => self::deployment(store, deployment),
         Object::EndpointSlice(slice) => endpoint_slice(slice),
-        Object::Namespace(namespace) => self::namespace(namespace),
+        Object::Ingress(ingress) => describe_ingress::ingress(store, ingress),
+        Object::IngressClass(class) => describe_ingress::class(class),
+        Object::Event(event) => return self::event(event),
+        Object::Namespace(namespace) => return self::namespace(namespace),
         Object::Node(node) => self::node(store, node, now),
         Object::Pod(pod) => self::pod(pod, now),
         Object::ReplicaSet(set) => replica_set(store, set),
+        Object::Secret(secret) => return self::secret(secret),
         Object::Service(service) => self::service(store, service),
+    };
+    lines.end(&events::about(store, object), now)
+}
+
+fn secret(secret: &Secret) -> String {
+    let mut lines = begin(&secret.metadata);
+    notes(&mut lines, &secret.metadata);
+    lines.add(0, format!("\nType:\t{}", secret.type_.clone().unwrap_or_default()));
+    lines.add(0, "\nData\n====");
+    for (key, bytes) in secret.data.iter().flatten() {
+        lines.add(0, format!("{key}:\t{} bytes", bytes.0.len()));
     }
+    lines.end_without_events()
+}
+
+fn event(event: &Event) -> String {
+    let mut lines = begin(&event.metadata);
+    notes(&mut lines, &event.metadata);
+    let source = event.source.clone().unwrap_or_default();
+    let about = &event.involved_object;
+    for (title, text) in [
+        ("Type", event.type_.clone()),
+        ("Reason", event.reason.clone()),
+        ("Message", event.message.clone()),
+        ("Source Component", source.component),
+        ("Involved Kind", about.kind.clone()),
+        ("Involved Name", about.name.clone()),
+    ] {
+        lines.add(0, format!("{title}:\t{}", text.unwrap_or_default()));
+    }
+    lines.end_without_events()
 }
 
 fn begin(meta: &ObjectMeta) -> Lines {
@@ -85,7 +122,7 @@ fn notes(lines: &mut Lines, meta: &ObjectMeta) {
     lines.annotations("Annotations", meta.annotations.as_ref());
 }
 
-fn config_map(map: &ConfigMap) -> String {
+fn config_map(map: &ConfigMap) -> Lines {
     let mut lines = begin(&map.metadata);
     notes(&mut lines, &map.metadata);
     lines.add(0, "\nData\n====");
@@ -93,7 +130,7 @@ fn config_map(map: &ConfigMap) -> String {
         lines.add(0, format!("{key}:\n----\n{value}\n"));
     }
     lines.add(0, "\nBinaryData\n====\n");
-    lines.end()
+    lines
 }
 
 fn namespace(namespace: &Namespace) -> String {
@@ -128,7 +165,7 @@ fn pods_status(store: &Store, uid: Option<&String>) -> String {
     )
 }
 
-fn daemon_set(store: &Store, set: &DaemonSet) -> String {
+fn daemon_set(store: &Store, set: &DaemonSet) -> Lines {
     let (spec, status) = (set.spec.clone().unwrap_or_default(), set.status.clone().unwrap_or_default());
     let mut lines = begin(&set.metadata);
     lines.add(0, format!("Selector:\t{}", label_selector(&spec.selector)));
@@ -144,10 +181,10 @@ fn daemon_set(store: &Store, set: &DaemonSet) -> String {
     lines.add(0, format!("Number of Nodes Misscheduled: {}", status.number_misscheduled));
     lines.add(0, format!("Pods Status:\t{}", pods_status(store, set.metadata.uid.as_ref())));
     template(&mut lines, &spec.template);
-    lines.end()
+    lines
 }
 
-fn replica_set(store: &Store, set: &ReplicaSet) -> String {
+fn replica_set(store: &Store, set: &ReplicaSet) -> Lines {
     let (spec, status) = (set.spec.clone().unwrap_or_default(), set.status.clone().unwrap_or_default());
     let mut lines = begin(&set.metadata);
     lines.add(0, format!("Selector:\t{}", label_selector(&spec.selector)));
@@ -156,7 +193,7 @@ fn replica_set(store: &Store, set: &ReplicaSet) -> String {
     lines.add(0, format!("Replicas:\t{} current / {} desired", status.replicas, spec.replicas.unwrap_or(1)));
     lines.add(0, format!("Pods Status:\t{}", pods_status(store, set.metadata.uid.as_ref())));
     template(&mut lines, &spec.template.unwrap_or_default());
-    lines.end()
+    lines
 }
 
 fn share(value: Option<&IntOrString>) -> String {
@@ -167,7 +204,7 @@ fn share(value: Option<&IntOrString>) -> String {
     }
 }
 
-fn deployment(store: &Store, deployment: &Deployment) -> String {
+fn deployment(store: &Store, deployment: &Deployment) -> Lines {
     let spec = deployment.spec.clone().unwrap_or_default();
     let status = deployment.status.clone().unwrap_or_default();
     let mut lines = begin(&deployment.metadata);
@@ -215,7 +252,7 @@ fn deployment(store: &Store, deployment: &Deployment) -> String {
         lines.add(0, format!("OldReplicaSets:\t{}", replica_sets(&old)));
         lines.add(0, format!("NewReplicaSet:\t{}", replica_sets(&new)));
     }
-    lines.end()
+    lines
 }
 
 fn replica_sets(sets: &[&ReplicaSet]) -> String {
@@ -231,7 +268,7 @@ fn replica_sets(sets: &[&ReplicaSet]) -> String {
 }
 
 /// Endpoints of a service's port that are ready, cut behind three.
-fn endpoints_of(store: &Store, service: &Service, port: Option<&str>) -> String {
+pub(super) fn endpoints_of(store: &Store, service: &Service, port: Option<&str>) -> String {
     let mut all = Vec::new();
     for slice in endpoints::slices(store, &service.clone().into()) {
         let ready =
@@ -254,7 +291,7 @@ fn endpoints_of(store: &Store, service: &Service, port: Option<&str>) -> String 
     }
 }
 
-fn service(store: &Store, service: &Service) -> String {
+fn service(store: &Store, service: &Service) -> Lines {
     let spec = service.spec.clone().unwrap_or_default();
     let mut lines = begin(&service.metadata);
     notes(&mut lines, &service.metadata);
@@ -325,10 +362,10 @@ fn service(store: &Store, service: &Service) -> String {
             lines.add(0, format!("{title}:\t{text}"));
         }
     }
-    lines.end()
+    lines
 }
 
-fn endpoint_slice(slice: &EndpointSlice) -> String {
+fn endpoint_slice(slice: &EndpointSlice) -> Lines {
     let mut lines = begin(&slice.metadata);
     notes(&mut lines, &slice.metadata);
     lines.add(0, format!("AddressType:\t{}", slice.address_type));
@@ -359,10 +396,10 @@ fn endpoint_slice(slice: &EndpointSlice) -> String {
         lines.add(2, format!("NodeName:\t{}", endpoint.node_name.unwrap_or_else(unset)));
         lines.add(2, format!("Zone:\t{}", endpoint.zone.unwrap_or_else(unset)));
     }
-    lines.end()
+    lines
 }
 
-fn node(store: &Store, node: &Node, now: &Time) -> String {
+fn node(store: &Store, node: &Node, now: &Time) -> Lines {
     let (spec, status) = (node.spec.clone().unwrap_or_default(), node.status.clone().unwrap_or_default());
     let mut lines = Lines::default();
     lines.add(0, format!("Name:\t{}", node.metadata.name.as_deref().unwrap_or_default()));
@@ -433,7 +470,7 @@ fn node(store: &Store, node: &Node, now: &Time) -> String {
         lines.add(0, format!("PodCIDRs:\t{}", ranges.join(",")));
     }
     node_pods(&mut lines, store, node, now);
-    lines.end()
+    lines
 }
 
 /// The pods of a node that have not ended.
@@ -447,16 +484,39 @@ fn node_pods(lines: &mut Lines, store: &Store, node: &Node, now: &Time) {
     lines.add(0, format!("Non-terminated Pods:\t({} in total)", pods.len()));
     lines.add(1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge");
     lines.add(1, "---------\t----\t\t------------\t----------\t---------------\t-------------\t---");
-    for pod in pods {
+    let empty = k8s_openapi::api::core::v1::PodSpec::default();
+    let spec_of = |pod: &Pod| pod.spec.clone().unwrap_or_default();
+    let allocatable = |name: &str| {
+        let all = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+        all.and_then(|all| Amount::parse(&all.get(name)?.0)).unwrap_or_default()
+    };
+    for pod in &pods {
         let meta = &pod.metadata;
         let (namespace, name) =
             (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
         let since = age(meta.creation_timestamp.as_ref(), now);
-        lines.add(1, format!("{namespace}\t{name}\t\t0 (0%)\t0 (0%)\t0 (0%)\t0 (0%)\t{since}"));
+        let spec = pod.spec.as_ref().unwrap_or(&empty);
+        let cells = [("cpu", false), ("cpu", true), ("memory", false), ("memory", true)];
+        let cells =
+            cells.map(|(what, limit)| share_of(what, qos::of_pod(spec, what, limit), allocatable(what)));
+        lines.add(1, format!("{namespace}\t{name}\t\t{}\t{since}", cells.join("\t")));
     }
     lines.add(0, "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)");
     lines.add(1, "Resource\tRequests\tLimits\n  --------\t--------\t------");
     for name in ["cpu", "memory", "ephemeral-storage"] {
-        lines.add(1, format!("{name}\t0 (0%)\t0 (0%)"));
+        let sum = |limit| {
+            let add = |sum: Amount, pod: &&Pod| sum.plus(qos::of_pod(&spec_of(pod), name, limit));
+            share_of(name, pods.iter().fold(Amount::default(), add), allocatable(name))
+        };
+        lines.add(1, format!("{name}\t{}\t{}", sum(false), sum(true)));
     }
+}
+
+/// An amount with its share of what the node has: `250m (12%)`.
+fn share_of(resource: &str, amount: Amount, all: Amount) -> String {
+    let text = match resource {
+        "cpu" => crate::quantity::canonical(&format!("{}m", amount.milli())),
+        _ => crate::quantity::canonical(&format!("{}Ki", amount.in_units(Amount::whole(1024)))),
+    };
+    format!("{} ({}%)", text.unwrap_or_default(), amount.percent_of(all))
 }

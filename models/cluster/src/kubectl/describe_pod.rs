@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, ContainerState, ContainerStatus, EnvVar, Pod, PodSpec, PodTemplateSpec, Probe,
-    Volume,
+    Container, ContainerPort, ContainerState, ContainerStatus, EnvFromSource, EnvVar, Event, Pod, PodSpec,
+    PodTemplateSpec, Probe, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::printers::age;
+use super::printers::{age, event_ages};
 use super::tabwriter::align;
+use crate::qos;
 
 /// Lines in columns, each at a level.
 #[derive(Default)]
@@ -72,9 +73,27 @@ impl Lines {
         }
     }
 
-    /// The text, in columns.
-    pub(super) fn end(mut self) -> String {
-        self.add(0, "Events:\t<none>");
+    /// The text, in columns, with events.
+    pub(super) fn end(mut self, events: &[&Event], now: &Time) -> String {
+        if events.is_empty() {
+            self.add(0, "Events:\t<none>");
+            return align(&self.0, 0, 2);
+        }
+        self.add(0, "Events:\n  Type\tReason\tAge\tFrom\tMessage");
+        self.add(1, "----\t------\t----\t----\t-------");
+        for event in events {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (first, last) = event_ages(event, now);
+            let age = match event.count.unwrap_or(1) {
+                ..=1 => last,
+                count => format!("{last} (x{count} over {first})"),
+            };
+            let part = event.involved_object.field_path.as_ref().filter(|part| !part.is_empty());
+            let part = part.map_or_else(String::new, |part| format!("{part}: "));
+            let (kind, reason) = (text(&event.type_), text(&event.reason));
+            let (from, message) = (text(&event.reporting_component), text(&event.message));
+            self.add(1, format!("{kind}\t{reason}\t{age}\t{from}\t{part}{}", message.trim()));
+        }
         align(&self.0, 0, 2)
     }
 
@@ -96,7 +115,7 @@ pub(super) fn time(time: Option<&Time>) -> String {
 }
 
 /// A pod.
-pub(super) fn pod(pod: &Pod, now: &Time) -> String {
+pub(super) fn pod(pod: &Pod, now: &Time) -> Lines {
     let (spec, status) = (pod.spec.clone().unwrap_or_default(), pod.status.clone().unwrap_or_default());
     let mut lines = Lines::default();
     lines.name(&pod.metadata);
@@ -151,30 +170,10 @@ pub(super) fn pod(pod: &Pod, now: &Time) -> String {
         }
     }
     volumes(&mut lines, spec.volumes.as_ref(), "");
-    lines.add(0, format!("QoS Class:\t{}", qos(&spec)));
+    lines.add(0, format!("QoS Class:\t{}", qos::class(&spec)));
     lines.labels("Node-Selectors", spec.node_selector.as_ref());
     tolerations(&mut lines, "Tolerations", &spec);
-    lines.end()
-}
-
-/// The class of a pod by what its containers ask for.
-fn qos(spec: &PodSpec) -> &'static str {
-    let (mut asks, mut is_guaranteed) = (false, true);
-    for container in &spec.containers {
-        let resources = container.resources.clone().unwrap_or_default();
-        let (limits, requests) =
-            (resources.limits.unwrap_or_default(), resources.requests.unwrap_or_default());
-        asks |= !limits.is_empty() || !requests.is_empty();
-        is_guaranteed &= ["cpu", "memory"].iter().all(|name| {
-            let limit = limits.get(*name);
-            limit.is_some() && requests.get(*name).is_none_or(|request| Some(request) == limit)
-        });
-    }
-    match (asks, is_guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
+    lines
 }
 
 fn tolerations(lines: &mut Lines, title: &str, spec: &PodSpec) {
@@ -263,6 +262,7 @@ fn containers(
                 lines.add(2, format!("{title}:\t{}", probe(asked)));
             }
         }
+        env_from(lines, container.env_from.as_ref());
         environment(lines, container.env.as_ref());
         mounts(lines, container);
     }
@@ -351,6 +351,19 @@ fn probe(probe: &Probe) -> String {
     }
 }
 
+fn env_from(lines: &mut Lines, sources: Option<&Vec<EnvFromSource>>) {
+    let Some(sources) = sources.filter(|sources| !sources.is_empty()) else { return };
+    lines.add(2, "Environment Variables from:");
+    for source in sources {
+        let map = source.config_map_ref.as_ref().map(|of| (&of.name, "ConfigMap", of.optional));
+        let secret = source.secret_ref.as_ref().map(|of| (&of.name, "Secret", of.optional));
+        let Some((name, kind, optional)) = map.or(secret) else { continue };
+        let prefix = source.prefix.as_ref().filter(|prefix| !prefix.is_empty());
+        let prefix = prefix.map_or_else(String::new, |prefix| format!(" with prefix '{prefix}'"));
+        lines.add(3, format!("{name}\t{kind}{prefix}\tOptional: {}", optional.unwrap_or(false)));
+    }
+}
+
 fn environment(lines: &mut Lines, env: Option<&Vec<EnvVar>>) {
     let Some(env) = env.filter(|env| !env.is_empty()) else { return lines.add(2, "Environment:\t<none>") };
     lines.add(2, "Environment:");
@@ -358,7 +371,22 @@ fn environment(lines: &mut Lines, env: Option<&Vec<EnvVar>>) {
         let from = variable.value_from.as_ref();
         let field = from.and_then(|from| from.field_ref.as_ref());
         let key = from.and_then(|from| from.config_map_key_ref.as_ref());
+        let secret = from.and_then(|from| from.secret_key_ref.as_ref());
+        let amount = from.and_then(|from| from.resource_field_ref.as_ref());
         let value = match (field, key) {
+            _ if secret.is_some() || amount.is_some() => {
+                let secret = secret.map(|secret| {
+                    let (key, name) = (&secret.key, &secret.name);
+                    let optional = secret.optional.unwrap_or(false);
+                    format!("<set to the key '{key}' in secret '{name}'>\tOptional: {optional}")
+                });
+                secret.unwrap_or_else(|| {
+                    let amount = amount.cloned().unwrap_or_default();
+                    let container = amount.container_name.unwrap_or_default();
+                    let container = if container.is_empty() { "node allocatable" } else { &container };
+                    format!("{} ({})", container, amount.resource)
+                })
+            }
             (Some(field), _) => {
                 let version = field.api_version.as_deref().unwrap_or("v1");
                 format!(" ({version}:{})", field.field_path)
@@ -407,6 +435,21 @@ fn volumes(lines: &mut Lines, volumes: Option<&Vec<Volume>>, space: &str) {
             lines.add(2, "Type:\tHostPath (bare host directory volume)");
             lines.add(2, format!("Path:\t{}", host.path));
             lines.add(2, format!("HostPathType:\t{}", host.type_.clone().unwrap_or_default()));
+        } else if let Some(secret) = &volume.secret {
+            lines.add(2, "Type:\tSecret (a volume populated by a Secret)");
+            lines.add(2, format!("SecretName:\t{}", secret.secret_name.clone().unwrap_or_default()));
+            lines.add(2, format!("Optional:\t{}", secret.optional.unwrap_or(false)));
+        } else if let Some(downward) = &volume.downward_api {
+            lines.add(2, "Type:\tDownwardAPI (a volume populated by information about the pod)");
+            lines.add(2, "Items:");
+            for item in downward.items.iter().flatten() {
+                let field = item.field_ref.as_ref().map(|field| field.field_path.clone());
+                let amount = item.resource_field_ref.as_ref().map(|amount| amount.resource.clone());
+                let from = field.or(amount).unwrap_or_default();
+                lines.add(3, format!("{from} -> {}", item.path));
+            }
+        } else if volume.projected.is_some() {
+            lines.add(2, "Type:\tProjected (a volume that contains injected data from multiple sources)");
         } else {
             lines.add(2, "<unknown>");
         }

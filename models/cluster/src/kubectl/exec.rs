@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use glassnet_kernel::kernel::INIT_NET;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
 use super::failure::{Done, Failure};
 use super::pod_status;
@@ -29,8 +29,8 @@ pub(super) async fn run(session: &mut Session<'_>) -> Done {
         _ => return Err(Failure::own("you must specify at least one command for the container")),
     };
     let pod = pod_of(session, target).await?;
-    container(session, &pod)?;
-    let status = status(session, &pod, command).await?;
+    let container = container(session, &pod)?;
+    let status = status(session, &pod, &container, command).await?;
     match status {
         0 => Ok(()),
         status => Err(Failure::Said(format!("command terminated with exit code {status}\n"), status)),
@@ -38,7 +38,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Done {
 }
 
 /// Has the pod's kubelet run a command; its exit status.
-async fn status(session: &mut Session<'_>, pod: &Pod, command: Vec<String>) -> Done<i32> {
+async fn status(session: &mut Session<'_>, pod: &Pod, container: &str, command: Vec<String>) -> Done<i32> {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) else {
         return Err(Failure::Said(
@@ -53,18 +53,13 @@ async fn status(session: &mut Session<'_>, pod: &Pod, command: Vec<String>) -> D
             "cannot exec into a container in a completed pod; current phase is {phase}"
         )));
     }
-    let runs = shown
-        .container_statuses
-        .iter()
-        .flatten()
-        .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()));
-    if !runs {
-        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-        let container = session.given.text("container").map(str::to_owned);
-        let container =
-            container.or(containers.map(|container| container.name.clone()).next()).unwrap_or_default();
+    let known = shown.container_statuses.iter().chain(&shown.init_container_statuses).flatten();
+    let runs = |known: &ContainerStatus| {
+        known.name == container && known.state.as_ref().is_some_and(|state| state.running.is_some())
+    };
+    if !known.into_iter().any(runs) {
         return Err(Failure::own(format!(
-            "Internal error occurred: unable to upgrade connection: container not found (\"{container}\")"
+            "Internal error occurred: unable to upgrade connection: container not found ({container:?})"
         )));
     }
     session.process.flush().await;
@@ -73,7 +68,8 @@ async fn status(session: &mut Session<'_>, pod: &Pod, command: Vec<String>) -> D
         child.stdin = Arc::new(glassnet_userland::process::Nowhere);
     }
     let ended = Arc::new(Mutex::new(None));
-    let exec = Exec { pod: Object::from(pod.clone()).key(), child, ended: ended.clone() };
+    let (pod, container) = (Object::from(pod.clone()).key(), container.to_owned());
+    let exec = Exec { pod, container, child, ended: ended.clone() };
     session.api.exec(session.process, &node, exec);
     let status = move |_: &Store| *ended.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     Ok(session.until(None, status).await.unwrap_or(1))
@@ -81,23 +77,31 @@ async fn status(session: &mut Session<'_>, pod: &Pod, command: Vec<String>) -> D
 
 /// The container that `-c` names is one of the pod's.
 fn container(session: &mut Session, pod: &Pod) -> Done<String> {
-    let names: Vec<String> =
-        pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone()).collect();
+    let spec = pod.spec.clone().unwrap_or_default();
+    let name_of = |container: &Container| container.name.clone();
+    let names: Vec<String> = spec.containers.iter().map(name_of).collect();
+    let init: Vec<String> = spec.init_containers.iter().flatten().map(name_of).collect();
+    let all = names.iter().cloned().chain(init.iter().map(|name| format!("{name} (init)")));
+    let all = all.collect::<Vec<_>>().join(", ");
     let name = pod.metadata.name.clone().unwrap_or_default();
     match session.given.text("container").map(str::to_owned) {
-        Some(wanted) if names.contains(&wanted) => Ok(wanted),
-        Some(wanted) if session.given.command == "exec" => Err(Failure::own(format!(
-            "container {wanted} is not valid for pod {name} out of: {}",
-            names.join(", ")
-        ))),
+        Some(wanted) if names.contains(&wanted) || init.contains(&wanted) => Ok(wanted),
+        Some(wanted) if session.given.command == "exec" => {
+            Err(Failure::own(format!("container {wanted} is not valid for pod {name} out of: {all}")))
+        }
         Some(wanted) => Err(Failure::Said(
             format!("Error from server (BadRequest): container {wanted} is not valid for pod {name}\n"),
             1,
         )),
         None => {
+            let noted = pod.metadata.annotations.as_ref();
+            let noted = noted.and_then(|notes| notes.get("kubectl.kubernetes.io/default-container"));
+            if let Some(noted) = noted.filter(|noted| names.contains(noted)) {
+                return Ok(noted.clone());
+            }
             let first = names.first().cloned().unwrap_or_default();
-            if names.len() > 1 && !session.given.is("quiet") {
-                session.complain(format!("Defaulted container \"{first}\" out of: {}", names.join(", ")));
+            if names.len() + init.len() > 1 && !session.given.is("quiet") {
+                session.complain(format!("Defaulted container {first:?} out of: {all}"));
             }
             Ok(first)
         }
@@ -180,37 +184,50 @@ pub(super) async fn logs(session: &mut Session<'_>) -> Done {
     };
     let by_selector = words.is_empty();
     for pod in &pods {
-        container(session, pod)?;
-        let waits = pod.status.as_ref().and_then(|status| status.start_time.as_ref()).is_none();
-        if waits {
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            let container = pod.spec.iter().flat_map(|spec| &spec.containers).next();
-            let container = container.map(|container| container.name.clone()).unwrap_or_default();
-            return Err(Failure::Said(
-                format!(
-                    "Error from server (BadRequest): container {container:?} in pod {name:?} is waiting to start: ContainerCreating\n"
-                ),
-                1,
-            ));
+        let container = container(session, pod)?;
+        let (key, previous) = (Object::from(pod.clone()).key(), session.given.is("previous"));
+        if session.api.logged(&key, &container, usize::from(previous)).is_none() {
+            return Err(no_log(pod, &container, previous));
         }
         let tail = session.given.number("tail").filter(|tail| *tail >= 0);
         let tail = tail.or(by_selector.then_some(10)).map(|tail| tail as usize);
-        let (key, uid) = (Object::from(pod.clone()).key(), pod.metadata.uid.clone());
-        let follows = session.given.is("follow");
-        follow(session, pod, tail, move |store| !follows || has_ended(store, &key, uid.as_ref())).await;
+        let (of, uid) = (key.clone(), pod.metadata.uid.clone());
+        let follows = session.given.is("follow") && !previous;
+        let is_over = move |store: &Store| !follows || has_ended(store, &of, uid.as_ref());
+        follow(session, (&key, &container, usize::from(previous)), tail, is_over).await;
     }
     Ok(())
 }
 
-/// Prints what a pod printed, and what it goes on to print until it is over.
+/// Why a container has printed nothing.
+fn no_log(pod: &Pod, container: &str, previous: bool) -> Failure {
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let status = pod.status.clone().unwrap_or_default();
+    let mut known = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let known = known.find(|known| known.name == container);
+    let why = match previous {
+        true => format!("previous terminated container {container:?} in pod {name:?} not found"),
+        false => {
+            let state = known.and_then(|known| known.state.as_ref()?.waiting.as_ref()?.reason.clone());
+            let why = match state.as_deref() {
+                Some("ErrImagePull" | "ImagePullBackOff") => "trying and failing to pull image".to_owned(),
+                Some(reason) => reason.to_owned(),
+                None => "ContainerCreating".to_owned(),
+            };
+            format!("container {container:?} in pod {name:?} is waiting to start: {why}")
+        }
+    };
+    Failure::Said(format!("Error from server (BadRequest): {why}\n"), 1)
+}
+
+/// Prints what a container printed, and what it goes on to print until it is over.
 pub(super) async fn follow(
     session: &mut Session<'_>,
-    pod: &Pod,
+    (key, container, ago): (&Key, &str, usize),
     tail: Option<usize>,
     is_over: impl Fn(&Store) -> bool + Send + Sync,
 ) {
-    let key = Object::from(pod.clone()).key();
-    let mut bytes = session.api.logged(&key);
+    let mut bytes = session.api.logged(key, container, ago).unwrap_or_default();
     let mut written = bytes.len();
     if let Some(tail) = tail {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
@@ -218,9 +235,9 @@ pub(super) async fn follow(
     }
     session.process.print(bytes);
     loop {
-        let (api, of, from, over) = (session.api.clone(), key.clone(), written, &is_over);
+        let (api, from, over) = (session.api.clone(), written, &is_over);
         let news = session.until(None, move |store: &Store| {
-            let logged = api.logged(&of);
+            let logged = api.logged(key, container, ago).unwrap_or_default();
             let is_over = over(store);
             (logged.len() > from || is_over).then(|| (logged[from.min(logged.len())..].to_vec(), is_over))
         });

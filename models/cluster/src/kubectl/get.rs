@@ -9,10 +9,11 @@ use super::endpoints;
 use super::failure::{Done, Failure};
 use super::format::Format;
 use super::jsonpath::Template;
+use super::labels::Selector;
 use super::printers;
 use super::report::list;
 use super::resources::{Asked, Resource, asked};
-use super::selector::{Fields, Selector, labels};
+use super::selector::{self, Fields, labels};
 use super::session::Session;
 use crate::error::ApiError;
 use crate::object::{Key, Kind, Object};
@@ -97,7 +98,9 @@ async fn request(session: &mut Session<'_>) -> Done<Request> {
     if by_name && everywhere {
         return Err(Failure::own("a resource cannot be retrieved by name across all namespaces"));
     }
-    let selector = session.given.text("selector").map(Selector::parse).transpose()?;
+    // Endpoints are selected as their services are.
+    let kind = asked.first().and_then(|asked| asked.resource.kind().ok()).unwrap_or(Kind::Service);
+    let selector = session.given.text("selector").map(|text| selector::read(text, kind)).transpose()?;
     if by_name && selector.is_some() {
         return Err(Failure::own("name cannot be provided when a selector is specified"));
     }
@@ -253,7 +256,10 @@ impl Table {
     }
 
     fn header(&self) -> Vec<String> {
-        let (columns, more) = printers::columns(self.resource);
+        let (mut columns, more) = printers::columns(self.resource);
+        if self.has_wide_events() {
+            columns = printers::WIDE_EVENTS;
+        }
         let namespace = self.everywhere.then_some("NAMESPACE");
         let more = more.iter().filter(|_| self.wide);
         let mut header: Vec<String> =
@@ -267,16 +273,24 @@ impl Table {
         header
     }
 
+    fn has_wide_events(&self) -> bool {
+        self.wide && self.resource == Resource::Of(Kind::Event)
+    }
+
     fn row(&self, item: &Item, now: &Time) -> Vec<String> {
         let meta = item.object.metadata();
         let mut row = match self.resource {
+            Resource::Of(_) if self.has_wide_events() => match &*item.object {
+                Object::Event(event) => printers::wide_event(event, now),
+                _ => Vec::new(),
+            },
             Resource::Of(_) => printers::row(&item.object, now),
             Resource::Endpoints => endpoints::row(&item.json, meta.creation_timestamp.as_ref(), now),
         };
         if !self.wide {
             row.truncate(printers::columns(self.resource).0.len());
         }
-        if self.with_kind {
+        if self.with_kind && self.resource != Resource::Of(Kind::Event) {
             row[0] = name(item);
         }
         if self.everywhere {

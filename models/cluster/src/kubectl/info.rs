@@ -62,6 +62,24 @@ pub(super) fn current_context(session: &mut Session) -> Done {
     Ok(())
 }
 
+/// Runs `kubectl config get-contexts`.
+pub(super) fn contexts(session: &mut Session) -> Done {
+    let name = "kubernetes-admin@kubernetes";
+    match session.given.text("output") {
+        None => {
+            let mut rows = String::new();
+            if !session.given.is("no-headers") {
+                rows.push_str("CURRENT\tNAME\tCLUSTER\tAUTHINFO\tNAMESPACE\n");
+            }
+            rows.push_str(&format!("*\t{name}\tkubernetes\tkubernetes-admin\t\n"));
+            session.process.print(align(&rows, 6, 3));
+        }
+        Some("name") => session.say(name),
+        Some(other) => return Err(Failure::own(format!("output must be one of '' or 'name': {other}"))),
+    }
+    Ok(())
+}
+
 /// Runs `kubectl config view`.
 pub(super) fn view(session: &mut Session) -> Done {
     if let Some(output) = session.given.text("output").filter(|output| *output != "yaml") {

@@ -1,7 +1,6 @@
 //! `kubectl`.
 //!
-//! Each command is a client of the API server: it reads objects from the store and writes them back. Events are not modelled:
-//! `describe` says `<none>`. Requests take no time, and configuration files are not read: each machine of a cluster reaches its
+//! Each command is a client of the API server: it reads objects from the store and writes them back. Requests take no time, and configuration files are not read: each machine of a cluster reaches its
 //! server, as user `kubernetes-admin`.
 //!
 //! | file | owns |
@@ -11,7 +10,7 @@
 //! | `session.rs` | a running `kubectl` |
 //! | `failure.rs` | its errors |
 //! | `resources.rs` | what words name |
-//! | `selector.rs` | selectors of labels and fields |
+//! | `labels.rs`, `selector.rs` | selectors of labels and fields |
 //! | `manifest.rs` | files of objects |
 //! | `merge.rs` | merges of manifests |
 //! | `apply.rs`, `create.rs`, `delete.rs` | `apply`, `create`, `delete` and `replace` |
@@ -21,8 +20,9 @@
 //! | `format.rs`, `output.rs`, `jsonpath.rs`, `tabwriter.rs` | forms of output |
 //! | `exec.rs`, `run.rs` | `exec`, `logs` and `run` |
 //! | `expose.rs`, `scale.rs`, `label.rs`, `patch.rs` | `expose`, `scale`, `set`, `label`, `annotate` and `patch` |
-//! | `rollout.rs`, `wait.rs`, `drain.rs` | `rollout`, `wait`, `cordon`, `uncordon` and `drain` |
-//! | `describe.rs`, `describe_pod.rs` | `describe` |
+//! | `rollout.rs`, `wait.rs`, `drain.rs`, `taint.rs` | `rollout`, `wait`, `cordon`, `uncordon`, `drain` and `taint` |
+//! | `ingress.rs` | `create ingress` |
+//! | `describe.rs`, `describe_pod.rs`, `describe_ingress.rs` | `describe` |
 //! | `info.rs` | `version`, `cluster-info`, `api-resources` and `config` |
 
 mod apply;
@@ -30,6 +30,7 @@ mod commands;
 mod create;
 mod delete;
 mod describe;
+mod describe_ingress;
 mod describe_pod;
 mod drain;
 mod endpoints;
@@ -40,8 +41,10 @@ mod flags;
 mod format;
 mod get;
 mod info;
+mod ingress;
 mod jsonpath;
 mod label;
+mod labels;
 mod manifest;
 mod merge;
 mod output;
@@ -56,6 +59,7 @@ mod scale;
 mod selector;
 mod session;
 mod tabwriter;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -104,10 +108,12 @@ async fn start(process: &mut Process) -> Done {
 
 /// What the command line asks for.
 fn command(args: &[String]) -> Done<Given> {
-    let first = args.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
-    match flags::parse(commands::MODELLED, args) {
-        Err(_) if commands::REFUSED.contains(&first) => Err(Failure::unmodelled(first)),
-        given => given,
+    let words: Vec<&str> = args.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+    let asked = words.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+    let is_asked = |row: &&&str| asked == **row || words.first() == Some(*row);
+    match (flags::parse(commands::MODELLED, args), commands::REFUSED.iter().find(is_asked)) {
+        (Err(_), Some(row)) => Err(Failure::unmodelled(row)),
+        (given, _) => given,
     }
 }
 
@@ -118,12 +124,16 @@ async fn dispatch(session: &mut Session<'_>) -> Done {
         "apply" => apply::run(session).await,
         "cluster-info" => info::cluster(session),
         "config current-context" => info::current_context(session),
+        "config get-contexts" => info::contexts(session),
         "config view" => info::view(session),
         "cordon" => drain::cordon(session, true),
         "create" => create::run(session).await,
         "create configmap" | "create cm" => create::configmap(session).await,
         "create deployment" | "create deploy" => create::deployment(session),
+        "create ingress" | "create ing" => ingress::create(session),
         "create namespace" | "create ns" => create::namespace(session),
+        "create secret generic" => create::secret(session).await,
+        "create secret tls" => create::tls(session).await,
         "create service clusterip" => create::service(session, "ClusterIP"),
         "create service externalname" => create::service(session, "ExternalName"),
         "create service loadbalancer" => create::service(session, "LoadBalancer"),
@@ -146,6 +156,7 @@ async fn dispatch(session: &mut Session<'_>) -> Done {
         "scale" => scale::run(session),
         "set image" => scale::image(session),
         "set selector" => scale::selector(session),
+        "taint" => taint::run(session),
         "uncordon" => drain::cordon(session, false),
         "version" => info::version(session),
         "wait" => wait::run(session).await,

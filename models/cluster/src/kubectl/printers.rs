@@ -1,8 +1,9 @@
 //! The table of each kind, as the API server sets it for `kubectl get` (`pkg/printers/internalversion`).
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, Node, Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Event, Namespace, Node, Pod, PodSpec, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::pod_status::{self, condition};
@@ -23,6 +24,9 @@ pub(super) fn columns(resource: Resource) -> (&'static [&'static str], &'static 
             ),
             Kind::Deployment => (&["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"], WORKLOAD),
             Kind::EndpointSlice => (&["NAME", "ADDRESSTYPE", "PORTS", "ENDPOINTS", "AGE"], &[]),
+            Kind::Event => (&["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"], &[]),
+            Kind::Ingress => (&["NAME", "CLASS", "HOSTS", "ADDRESS", "PORTS", "AGE"], &[]),
+            Kind::IngressClass => (&["NAME", "CONTROLLER", "PARAMETERS", "AGE"], &[]),
             Kind::Namespace => (&["NAME", "STATUS", "AGE"], &[]),
             Kind::Node => (
                 &["NAME", "STATUS", "ROLES", "AGE", "VERSION"],
@@ -33,6 +37,7 @@ pub(super) fn columns(resource: Resource) -> (&'static [&'static str], &'static 
                 &["IP", "NODE", "NOMINATED NODE", "READINESS GATES"],
             ),
             Kind::ReplicaSet => (&["NAME", "DESIRED", "CURRENT", "READY", "AGE"], WORKLOAD),
+            Kind::Secret => (&["NAME", "TYPE", "DATA", "AGE"], &[]),
             Kind::Service => {
                 (&["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"], &["SELECTOR"])
             }
@@ -45,18 +50,76 @@ pub(super) fn row(object: &Object, now: &Time) -> Vec<String> {
     let meta = object.metadata();
     let name = meta.name.clone().unwrap_or_default();
     let age = age(meta.creation_timestamp.as_ref(), now);
+    if let Object::Event(event) = object {
+        return self::event(event, now);
+    }
     let mut cells = vec![name];
     cells.extend(match object {
+        Object::Event(_) => Vec::new(),
         Object::ConfigMap(map) => config_map(map, age),
         Object::DaemonSet(set) => daemon_set(set, age),
         Object::Deployment(deployment) => self::deployment(deployment, age),
         Object::EndpointSlice(slice) => endpoint_slice(slice, age),
+        Object::Ingress(ingress) => self::ingress(ingress, age),
+        Object::IngressClass(class) => ingress_class(class, age),
         Object::Namespace(namespace) => self::namespace(namespace, age),
         Object::Node(node) => self::node(node, age),
         Object::Pod(pod) => self::pod(pod, age, now),
         Object::ReplicaSet(set) => replica_set(set, age),
+        Object::Secret(secret) => {
+            let count = secret.data.iter().flatten().count();
+            vec![secret.type_.clone().unwrap_or_default(), count.to_string(), age]
+        }
         Object::Service(service) => self::service(service, age),
     });
+    cells
+}
+
+/// When an event was told first and last, as ages.
+pub(super) fn event_ages(event: &Event, now: &Time) -> (String, String) {
+    let (first, last) = (event.first_timestamp.as_ref(), event.last_timestamp.as_ref());
+    (age(first, now), age(last, now))
+}
+
+/// The object of an event.
+fn involved(event: &Event) -> String {
+    let about = &event.involved_object;
+    let (kind, name) = (about.kind.clone().unwrap_or_default(), about.name.clone().unwrap_or_default());
+    format!("{}/{name}", kind.to_lowercase())
+}
+
+fn event(event: &Event, now: &Time) -> Vec<String> {
+    vec![
+        event_ages(event, now).1,
+        event.type_.clone().unwrap_or_default(),
+        event.reason.clone().unwrap_or_default(),
+        involved(event),
+        event.message.clone().unwrap_or_default().trim().to_owned(),
+    ]
+}
+
+/// Columns of a wide table of events, which do not stand behind the others.
+pub(super) const WIDE_EVENTS: &[&str] = &[
+    "LAST SEEN",
+    "TYPE",
+    "REASON",
+    "OBJECT",
+    "SUBOBJECT",
+    "SOURCE",
+    "MESSAGE",
+    "FIRST SEEN",
+    "COUNT",
+    "NAME",
+];
+
+/// The cells of an event in a wide table.
+pub(super) fn wide_event(event: &Event, now: &Time) -> Vec<String> {
+    let mut cells = self::event(event, now);
+    let source = event.source.clone().unwrap_or_default();
+    let source = [source.component, source.host].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    cells.splice(4..4, [event.involved_object.field_path.clone().unwrap_or_default(), source]);
+    let name = event.metadata.name.clone().unwrap_or_default();
+    cells.extend([event_ages(event, now).0, event.count.unwrap_or(1).to_string(), name]);
     cells
 }
 
@@ -175,6 +238,34 @@ fn endpoint_slice(slice: &EndpointSlice, age: String) -> Vec<String> {
     vec![slice.address_type.clone(), some(ports.collect()), some(addresses.collect()), age]
 }
 
+/// Addresses of an Ingress.
+pub(super) fn ingress_addresses(ingress: &Ingress) -> String {
+    let status = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let all = status.into_iter().flat_map(|status| status.ingress.iter().flatten());
+    let addresses = all.filter_map(|entry| entry.ip.clone().or_else(|| entry.hostname.clone()));
+    addresses.collect::<Vec<_>>().join(",")
+}
+
+fn ingress(ingress: &Ingress, age: String) -> Vec<String> {
+    let spec = ingress.spec.clone().unwrap_or_default();
+    let mut hosts: Vec<String> = Vec::new();
+    for host in
+        spec.rules.iter().flatten().filter_map(|rule| rule.host.clone()).filter(|host| !host.is_empty())
+    {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    let hosts = if hosts.is_empty() { "*".to_owned() } else { some(hosts) };
+    let ports = "80".to_owned();
+    vec![spec.ingress_class_name.unwrap_or_else(none), hosts, ingress_addresses(ingress), ports, age]
+}
+
+fn ingress_class(class: &IngressClass, age: String) -> Vec<String> {
+    let controller = class.spec.as_ref().and_then(|spec| spec.controller.clone());
+    vec![controller.unwrap_or_else(none), none(), age]
+}
+
 fn namespace(namespace: &Namespace, age: String) -> Vec<String> {
     let phase = namespace.status.as_ref().and_then(|status| status.phase.clone());
     vec![phase.unwrap_or_else(|| "Active".to_owned()), age]
@@ -234,7 +325,7 @@ fn pod(pod: &Pod, age: String, now: &Time) -> Vec<String> {
     let passed =
         gates.iter().filter(|gate| condition(pod, &gate.condition_type).is_some_and(|c| c.status == "True"));
     vec![
-        format!("{}/{}", shown.ready, spec.containers.len()),
+        format!("{}/{}", shown.ready, shown.total),
         shown.reason,
         restarts,
         age,

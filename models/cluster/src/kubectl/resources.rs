@@ -1,7 +1,7 @@
 //! What the words of a command line name: `pods`, `pod/web`, `svc,endpoints`, `all` (`cli-runtime`'s builder).
 
 use super::failure::{Done, Failure};
-use super::selector::Selector;
+use super::selector;
 use super::session::Session;
 use crate::object::{Key, Kind, Object};
 use std::sync::Arc;
@@ -35,15 +35,8 @@ const UNMODELLED: &[&str] = &[
     "customresourcedefinitions",
     "crd",
     "crds",
-    "events",
-    "ev",
-    "event",
     "horizontalpodautoscalers",
     "hpa",
-    "ingressclasses",
-    "ingresses",
-    "ing",
-    "ingress",
     "ipaddresses",
     "jobs",
     "job",
@@ -71,8 +64,6 @@ const UNMODELLED: &[&str] = &[
     "roles",
     "role",
     "runtimeclasses",
-    "secrets",
-    "secret",
     "serviceaccounts",
     "sa",
     "serviceaccount",
@@ -196,7 +187,9 @@ impl Session<'_> {
         let asked = asked(words)?;
         // Of `expose` it is the new service's.
         let selects = self.given.command != "expose";
-        let selector = self.given.text("selector").filter(|_| selects).map(Selector::parse).transpose()?;
+        let first = asked.first().map_or(Ok(Kind::Pod), |asked| asked.resource.kind())?;
+        let selector = self.given.text("selector").filter(|_| selects);
+        let selector = selector.map(|text| selector::read(text, first)).transpose()?;
         let by_name = asked.iter().any(|asked| asked.name.is_some());
         if by_name && selector.is_some() {
             return Err(Failure::own("name cannot be provided when a selector is specified"));

@@ -20,7 +20,21 @@ const HASH: &str = "pod-template-hash";
 /// What is said of a rollout, and whether it is over.
 fn state(object: &Object) -> Done<(String, bool)> {
     match object {
-        Object::Deployment(deployment) => Ok(deployment_state(deployment)),
+        Object::Deployment(deployment) => {
+            let mut conditions =
+                deployment.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let is_late = conditions.any(|one| one.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+            match is_late
+                && deployment.metadata.generation
+                    <= deployment.status.as_ref().and_then(|status| status.observed_generation)
+            {
+                true => {
+                    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+                    Err(Failure::own(format!("deployment {name:?} exceeded its progress deadline")))
+                }
+                false => Ok(deployment_state(deployment)),
+            }
+        }
         Object::DaemonSet(set) => daemon_set_state(set),
         other => {
             Err(Failure::own(format!("no status viewer has been implemented for {}", other.kind().name())))

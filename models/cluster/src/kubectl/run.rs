@@ -2,7 +2,6 @@
 //!
 //! Not modelled: a standard input for the pod. Its program reads nothing.
 
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
 
 use super::apply::without_status;
@@ -158,9 +157,9 @@ async fn attach(session: &mut Session<'_>, mut value: Value, policy: &str) -> Do
         );
         session.complain("If you don't see a command prompt, try pressing enter.");
     }
-    let pod = session.api.store().get::<Pod>(&key.namespace, &key.name).cloned().unwrap_or_default();
+    let name = key.name.clone();
     let of = key.clone();
-    follow(session, &pod, None, move |store| ended(store, &of).is_some()).await;
+    follow(session, (&key, &name, 0), None, move |store| ended(store, &of).is_some()).await;
     let status = ended(&session.api.store(), &key).unwrap_or(1);
     remove(session, &key).await?;
     match (policy, status) {

@@ -1,112 +1,29 @@
-//! Selectors: of labels (`-l`), and of fields (`--field-selector`).
-
-use std::collections::BTreeMap;
+//! What `-l` and `--field-selector` choose.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::failure::{Done, Failure};
+use super::labels::{Labels, Selector};
 use crate::object::{Kind, Object};
 
-/// What a label must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Want {
-    In(Vec<String>),
-    NotIn(Vec<String>),
-    Exists,
-    Missing,
-    Greater(i64),
-    Less(i64),
+/// A selector of labels of objects of this kind.
+pub(super) fn read(text: &str, kind: Kind) -> Done<Selector> {
+    Selector::parse(text).map_err(|why| not_found(kind, text, "", &why))
 }
 
-/// A selector of labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Selector(Vec<(String, Want)>);
-
-type Labels = BTreeMap<String, String>;
-
-impl Selector {
-    /// Reads `app=web,tier!=db,env in (a,b),!old`.
-    pub(super) fn parse(text: &str) -> Done<Selector> {
-        let mut wants = Vec::new();
-        for part in parts(text) {
-            let part = part.trim();
-            if !part.is_empty() {
-                wants.push(requirement(part).ok_or_else(|| {
-                    Failure::own(format!("unable to parse requirement: found '{part}', expected: a label, its operator and values"))
-                })?);
-            }
-        }
-        Ok(Selector(wants))
-    }
-
-    /// Labels are as wanted.
-    pub(super) fn matches(&self, labels: Option<&Labels>) -> bool {
-        self.0.iter().all(|(key, want)| {
-            let value = labels.and_then(|labels| labels.get(key));
-            let number = || value.and_then(|value| value.parse::<i64>().ok());
-            match want {
-                Want::In(all) => value.is_some_and(|value| all.contains(value)),
-                Want::NotIn(all) => value.is_none_or(|value| !all.contains(value)),
-                Want::Exists => value.is_some(),
-                Want::Missing => value.is_none(),
-                Want::Greater(than) => number().is_some_and(|number| number > *than),
-                Want::Less(than) => number().is_some_and(|number| number < *than),
-            }
-        })
-    }
-}
-
-/// The parts between commas that are in no brackets.
-fn parts(text: &str) -> Vec<&str> {
-    let (mut parts, mut from, mut depth) = (Vec::new(), 0, 0);
-    for (at, letter) in text.char_indices() {
-        match letter {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&text[from..at]);
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[from..]);
-    parts
-}
-
-fn requirement(part: &str) -> Option<(String, Want)> {
-    let word = |text: &str| {
-        let text = text.trim();
-        let inside = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-        (!text.is_empty() && text.chars().all(inside)).then(|| text.to_owned())
-    };
-    if let Some(key) = part.strip_prefix('!') {
-        return Some((word(key)?, Want::Missing));
-    }
-    if let Some(open) = part.find('(') {
-        let values =
-            part[open + 1..].strip_suffix(')')?.split(',').map(|value| value.trim().to_owned()).collect();
-        let mut head = part[..open].split_whitespace();
-        return match (head.next(), head.next(), head.next()) {
-            (Some(key), Some("in"), None) => Some((word(key)?, Want::In(values))),
-            (Some(key), Some("notin"), None) => Some((word(key)?, Want::NotIn(values))),
-            _ => None,
-        };
-    }
-    for (sign, is_equal) in [("!=", false), ("==", true), ("=", true)] {
-        if let Some((key, value)) = part.split_once(sign) {
-            let value = value.trim();
-            let values = vec![if value.is_empty() { String::new() } else { word(value)? }];
-            return Some((word(key)?, if is_equal { Want::In(values) } else { Want::NotIn(values) }));
-        }
-    }
-    if let Some((key, value)) = part.split_once('>') {
-        return Some((word(key)?, Want::Greater(value.trim().parse().ok()?)));
-    }
-    if let Some((key, value)) = part.split_once('<') {
-        return Some((word(key)?, Want::Less(value.trim().parse().ok()?)));
-    }
-    Some((word(part)?, Want::Exists))
+/// The API server does not understand what is to be selected.
+fn not_found(kind: Kind, labels: &str, fields: &str, why: &str) -> Failure {
+    let group = if kind.group().is_empty() { String::new() } else { format!("{}/", kind.group()) };
+    let version = kind.api_version().rsplit('/').next().unwrap_or_default();
+    let resource = format!("{group}{version}, Resource={}", kind.plural());
+    let resource = if group.is_empty() { format!("/{resource}") } else { resource };
+    Failure::Said(
+        format!(
+            "Error from server (BadRequest): Unable to find {resource:?} that match label selector {labels:?}, field selector \
+             {fields:?}: {why}\n"
+        ),
+        1,
+    )
 }
 
 /// Labels in one text, `a=1,b=2`; `<none>` without.
@@ -166,23 +83,19 @@ impl Fields {
         for (field, is_equal, value) in &self.0 {
             let has = field_of(object, field).ok_or_else(|| {
                 let why = match object.kind() {
-                    Kind::Namespace | Kind::Node | Kind::Pod | Kind::Service => {
+                    Kind::Event
+                    | Kind::Namespace
+                    | Kind::Node
+                    | Kind::Pod
+                    | Kind::Secret
+                    | Kind::Service => {
                         format!("field label not supported: {field}")
                     }
                     _ => format!(
                         "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                     ),
                 };
-                let kind = object.kind();
-                let resource = format!("{}/v1, Resource={}", kind.group(), kind.plural());
-                Failure::Said(
-                    format!(
-                        "Error from server (BadRequest): Unable to find {resource:?} that match label selector \"\", field selector \
-                         {:?}: {why}\n",
-                        self.text()
-                    ),
-                    1,
-                )
+                not_found(object.kind(), "", &self.text(), &why)
             })?;
             all &= (has == *value) == *is_equal;
         }
@@ -195,6 +108,19 @@ fn field_of(object: &Object, field: &str) -> Option<String> {
     match (field, object) {
         ("metadata.name", _) => Some(meta.name.clone().unwrap_or_default()),
         ("metadata.namespace", _) => Some(meta.namespace.clone().unwrap_or_default()),
+        ("type", Object::Event(event)) => event.type_.clone(),
+        ("reason", Object::Event(event)) => event.reason.clone(),
+        ("reportingComponent" | "source", Object::Event(event)) => event.reporting_component.clone(),
+        ("involvedObject.kind", Object::Event(event)) => event.involved_object.kind.clone(),
+        ("involvedObject.name", Object::Event(event)) => event.involved_object.name.clone(),
+        ("involvedObject.uid", Object::Event(event)) => event.involved_object.uid.clone(),
+        ("involvedObject.namespace", Object::Event(event)) => {
+            Some(event.involved_object.namespace.clone().unwrap_or_default())
+        }
+        ("involvedObject.fieldPath", Object::Event(event)) => {
+            Some(event.involved_object.field_path.clone().unwrap_or_default())
+        }
+        ("type", Object::Secret(secret)) => secret.type_.clone(),
         ("spec.nodeName", Object::Pod(pod)) => {
             Some(pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default())
         }
@@ -222,31 +148,5 @@ fn field_of(object: &Object, field: &str) -> Option<String> {
             Some(service.spec.as_ref().and_then(|spec| spec.type_.clone()).unwrap_or_default())
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_operators() {
-        let labels: Labels = [("app", "web"), ("n", "5")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        for (text, expected) in [
-            ("app=web", true),
-            ("app==web,n", true),
-            ("app!=web", false),
-            ("tier!=db", true),
-            ("app in (web, db)", true),
-            ("app notin (web,db)", false),
-            ("!app", false),
-            ("!tier", true),
-            ("n>4,n<6", true),
-            ("", true),
-        ] {
-            let selector = Selector::parse(text).unwrap();
-            assert_eq!(selector.matches(Some(&labels)), expected, "{text}");
-        }
-        assert!(Selector::parse("a b").is_err());
     }
 }

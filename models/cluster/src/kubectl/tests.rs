@@ -12,7 +12,7 @@ use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_kernel::world::World;
 use glassnet_userland::harness::{self, MemoryFiles};
 use glassnet_userland::process::{
-    Boxed, Child, Exit, Nowhere, Output, Process, SharedWorld, Signals, Sleepers, Spawner, run,
+    Boxed, Child, Exit, Mounts, Nowhere, Output, Process, SharedWorld, Signals, Sleepers, Spawner, run,
 };
 
 use crate::api::ApiServer;
@@ -70,6 +70,8 @@ impl Cluster {
             proxy: None,
             balancers: None,
             announce: None,
+            dns: None,
+            ingress: false,
             delay: glassnet_sim::Nanos::ZERO,
         };
         crate::start(&mut world, config, 1);
@@ -90,6 +92,7 @@ impl Cluster {
             netns: NetnsId(0),
             affinity: CpuMask::ALL,
             vrf: None,
+            mounts: Mounts::default(),
             program: crate::program(words[0]).expect("a program"),
             pid: 1000,
             argv: words.iter().map(|word| (*word).to_owned()).collect(),
@@ -151,8 +154,12 @@ impl Cluster {
             }
             if pod.metadata.deletion_timestamp.is_some() {
                 self.api.store().remove(&key, now);
-            } else if self.api.logged(&key).is_empty() {
-                self.api.log(&key, b"hello\n");
+            } else if self.api.logged(&key, &key.name, 0).is_none() {
+                let log = self.api.new_log(&key, &key.name);
+                let mut writing = log.write(b"hello\n");
+                let waker = std::task::Waker::noop();
+                assert!(writing.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_ready());
+                drop(writing);
                 let ended = serde_json::json!({"exitCode": 3, "reason": "Error"});
                 pod.status = serde_json::from_value(serde_json::json!({
                     "phase": "Failed",

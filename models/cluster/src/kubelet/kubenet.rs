@@ -13,7 +13,7 @@ use crate::api::ApiServer;
 use crate::command::{Command, NodeShell, Run};
 use crate::config::Range;
 
-/// Gives the bridge the address that it has.
+/// Gives the bridge the address that it has: otherwise it takes the lowest one of its ports, which come and go.
 const KEEP_MAC: &str = "ip link set cbr0 address $(cat /sys/class/net/cbr0/address)";
 
 /// The network of a node's pods.
@@ -35,6 +35,11 @@ pub(super) struct Attached {
     pub veth: String,
     /// The pod's address.
     pub address: Ipv4Addr,
+}
+
+/// The name of a pod's network namespace.
+pub fn netns_name(uid: &str) -> String {
+    format!("cni-{uid}")
 }
 
 impl Kubenet {
@@ -70,37 +75,39 @@ impl Kubenet {
         let gateway = range.at(1);
         let address = self.reserve(range)?;
         let id: String = uid.chars().filter(char::is_ascii_hexdigit).take(8).collect();
-        let attached = Attached { netns: format!("cni-{uid}"), veth: format!("veth{id}"), address };
+        let attached = Attached { netns: netns_name(uid), veth: format!("veth{id}"), address };
         let Attached { netns, veth, .. } = &attached;
         let len = range.len;
-        let mut lines = vec![format!("ip netns add {netns}"), format!("ip -n {netns} link set lo up")];
-        if !self.has_bridge {
-            lines.push("ip link add cbr0 type bridge".to_owned());
-            lines.push("ip link set cbr0 up".to_owned());
-            // Otherwise it takes the lowest address of its ports, which come and go.
-            lines.push(KEEP_MAC.to_owned());
-            self.has_bridge = true;
+        run(process, api, &format!("ip netns add {netns}")).await;
+        run(process, api, &format!("ip -n {netns} link set lo up")).await;
+        let is_first = !self.has_bridge;
+        if is_first {
+            self.add_bridge(process, api).await;
         }
-        lines.push(format!("ip link add {veth} type veth peer name eth0 netns {netns}"));
-        lines.push(format!("ip link set {veth} master cbr0"));
-        lines.push(format!("ip link set {veth} up"));
-        lines.push(format!("bridge link set dev {veth} hairpin on"));
-        lines.push(format!("ip -n {netns} link set eth0 up"));
-        lines.push(format!("ip -n {netns} addr add {address}/{len} brd + dev eth0"));
-        lines.push(format!("ip -n {netns} route add default via {gateway} dev eth0"));
-        if self.taken.len() == 1 && self.last == Some(address) {
-            lines.push(format!("ip addr replace {gateway}/{len} brd + dev cbr0"));
+        for line in [
+            format!("ip link add {veth} type veth peer name eth0 netns {netns}"),
+            format!("ip link set {veth} master cbr0"),
+            format!("ip link set {veth} up"),
+            format!("bridge link set dev {veth} hairpin on"),
+            format!("ip -n {netns} link set eth0 up"),
+            format!("ip -n {netns} addr add {address}/{len} brd + dev eth0"),
+            format!("ip -n {netns} route add default via {gateway} dev eth0"),
+        ] {
+            run(process, api, &line).await;
         }
-        for line in lines {
-            match line.as_str() {
-                KEEP_MAC => {
-                    let argv = ["bash", "-c", KEEP_MAC].map(str::to_owned).to_vec();
-                    NodeShell { process, api: api.clone() }.run(Command { argv, stdin: String::new() }).await;
-                }
-                line => run(process, api, line).await,
-            }
+        if is_first {
+            run(process, api, &format!("ip addr add {gateway}/{len} brd + dev cbr0")).await;
         }
         Some(attached)
+    }
+
+    /// Makes the bridge. Its address is given to it behind the first port.
+    async fn add_bridge(&mut self, process: &mut Process, api: &Arc<ApiServer>) {
+        run(process, api, "ip link add cbr0 type bridge").await;
+        run(process, api, "ip link set cbr0 up").await;
+        let argv = ["bash", "-c", KEEP_MAC].map(str::to_owned).to_vec();
+        NodeShell { process, api: api.clone() }.run(Command { argv, stdin: String::new() }).await;
+        self.has_bridge = true;
     }
 
     /// Removes the network of a pod.

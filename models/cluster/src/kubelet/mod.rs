@@ -4,13 +4,24 @@
 //! |---|---|
 //! | `kubenet.rs` | the network of a pod |
 //! | `images.rs` | the programs that images stand for |
+//! | `names.rs` | names in a pod |
 //! | `pod.rs` | a pod on its node |
+//! | `container.rs` | a container: how it ends and is started again |
+//! | `run.rs` | programs of containers, their hooks and probes |
+//! | `probe.rs` | what is made of the answers of probes |
+//! | `env.rs`, `volumes.rs` | what a container finds in its environment and its files |
 //! | `status.rs` | what the API server is told of a pod |
 
+mod container;
+mod env;
 mod images;
 mod kubenet;
+mod names;
 mod pod;
+mod probe;
+mod run;
 mod status;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,17 +31,41 @@ use glassnet_sim::Nanos;
 use glassnet_userland::identity::RELEASE;
 use glassnet_userland::process::{Exit, Process, Running};
 use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::VERSION;
 use crate::api::{self, ApiServer, Watch};
 use crate::command::{Command, NodeShell, Run, hostname};
 use crate::config::{NodeConfig, Range};
+use crate::events::{Happened, Recorder, reference};
+use crate::kube_proxy::config::Version;
 use crate::object::{Key, Kind, Object};
 use crate::store::wall_clock;
 
 use kubenet::Kubenet;
+pub use kubenet::netns_name;
 use pod::Sandbox;
+
+const WATCHED: &[Kind] = &[Kind::ConfigMap, Kind::Node, Kind::Pod, Kind::Secret];
+
+/// The shortest time between two looks at pods that nothing happened to.
+const SHORTEST: Nanos = Nanos(1_000_000);
+
+/// The runtime that stands for the containers' programs.
+const RUNTIME: &str = "containerd://1.6.20";
+
+/// Memory and disk of a node, and how many pods it may have.
+const CAPACITY: [(&str, &str); 5] = [
+    ("ephemeral-storage", "30829148Ki"),
+    ("hugepages-1Gi", "0"),
+    ("hugepages-2Mi", "0"),
+    ("memory", "8388608Ki"),
+    ("pods", "110"),
+];
+
+/// What of them pods may ask for, where it is less.
+const ALLOCATABLE: [(&str, &str); 2] = [("ephemeral-storage", "28412142749"), ("memory", "8286208Ki")];
 
 /// Entry point.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -46,7 +81,7 @@ pub fn main(process: &mut Process) -> Running<'_> {
             api,
             node,
             address: config.address.0.to_string(),
-            watch: Watch::default(),
+            watch: Watch::of(WATCHED),
             network: Kubenet::default(),
             sandboxes: BTreeMap::new(),
             execs: Vec::new(),
@@ -103,10 +138,22 @@ impl Kubelet {
             os_image: "Debian GNU/Linux 12 (bookworm)".to_owned(),
             operating_system: "linux".to_owned(),
             architecture: "amd64".to_owned(),
+            container_runtime_version: RUNTIME.to_owned(),
             ..NodeSystemInfo::default()
         };
+        let cpus = process.world().kernel(process.machine).cpus.len().to_string();
+        let amounts = |all: &[(&str, &str)]| {
+            let all = all.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())));
+            all.collect::<BTreeMap<String, Quantity>>()
+        };
+        let mut capacity = amounts(&CAPACITY);
+        capacity.insert("cpu".to_owned(), Quantity(cpus));
+        let mut allocatable = capacity.clone();
+        allocatable.extend(amounts(&ALLOCATABLE));
         let status = NodeStatus {
             addresses: Some(addresses.to_vec()),
+            capacity: Some(capacity),
+            allocatable: Some(allocatable),
             node_info: Some(node_info),
             ..NodeStatus::default()
         };
@@ -115,11 +162,24 @@ impl Kubelet {
         let node = Node { metadata, spec: None, status: Some(status) };
         // One of this name that is there already was registered by an earlier start.
         let _ = self.api.change(process, |store, now| store.create(node, now));
+        self.tell(process, Happened::normal("Starting", "Starting kubelet."));
+    }
+
+    /// Tells an event of the node.
+    fn tell(&self, process: &Process, what: Happened) {
+        let key = Key::new(Kind::Node, "", &self.node);
+        let recorder = Recorder { component: "kubelet", host: Some(&self.node) };
+        self.api.change(process, |store, now| {
+            let Some(about) = store.object(&key).map(|node| reference(node)) else { return };
+            recorder.tell(store, now, about, what);
+        });
     }
 
     /// Waits until there is something to do, and does it.
     async fn turn(&mut self, process: &mut Process) {
-        let deadline = self.sandboxes.values().filter_map(Sandbox::deadline).min();
+        // What could not be done when it was due is tried again a moment later.
+        let soonest = process.now() + SHORTEST;
+        let deadline = self.sandboxes.values().filter_map(Sandbox::deadline).min().map(|at| at.max(soonest));
         let (api, node) = (self.api.clone(), self.node.clone());
         let (sandboxes, execs) = (&self.sandboxes, &self.execs);
         let ended = |_: &mut _| {
@@ -127,7 +187,7 @@ impl Kubelet {
                 || sandboxes.values().any(Sandbox::has_news)
                 || execs.iter().any(|(exit, _)| exit.status().is_some())
         };
-        api::wait(process, &api, &self.watch, deadline, ended).await;
+        api::wait(process, &api, &mut self.watch, deadline, ended).await;
         let now = process.now();
         let news = self.watch.take(&api.store(), now);
         if news.iter().any(|change| change.key == Key::new(Kind::Node, "", &self.node)) {
@@ -138,6 +198,9 @@ impl Kubelet {
                 Some(Object::Pod(pod)) => self.take_pod(process, pod).await,
                 _ => self.forget(process, &change.key).await,
             }
+        }
+        if news.iter().any(|change| matches!(change.key.kind, Kind::ConfigMap | Kind::Secret)) {
+            self.sandboxes.values_mut().for_each(|sandbox| sandbox.refresh(now));
         }
         self.execute(process);
         self.look_after(process).await;
@@ -150,23 +213,79 @@ impl Kubelet {
         let range = node.spec.as_ref().and_then(|spec| Range::parse(spec.pod_cidr.as_deref()?));
         let Some(range) = range.filter(|_| !self.network.is_configured()) else { return };
         self.network.configure(process, &self.api, range).await;
+        let version = self.api.store().config.proxy.as_ref().map(|proxy| proxy.version);
+        if version == Some(Version::V1_20) {
+            self.firewall(process).await;
+        }
         let name = self.node.clone();
         let _ = self.api.change(process, |store, now| {
             store.edit(("", &name), now, |node: &mut Node| {
-                let condition = NodeCondition {
-                    type_: "Ready".to_owned(),
-                    status: "True".to_owned(),
-                    reason: Some("KubeletReady".to_owned()),
-                    message: Some("kubelet is posting ready status".to_owned()),
+                let condition = |kind: &str, state: &str, reason: &str, message: &str| NodeCondition {
+                    type_: kind.to_owned(),
+                    status: state.to_owned(),
+                    reason: Some(reason.to_owned()),
+                    message: Some(message.to_owned()),
+                    last_heartbeat_time: Some(wall_clock(now)),
                     last_transition_time: Some(wall_clock(now)),
-                    ..NodeCondition::default()
                 };
-                node.status.get_or_insert_default().conditions = Some(vec![condition]);
+                node.status.get_or_insert_default().conditions = Some(vec![
+                    condition(
+                        "MemoryPressure",
+                        "False",
+                        "KubeletHasSufficientMemory",
+                        "kubelet has sufficient memory available",
+                    ),
+                    condition(
+                        "DiskPressure",
+                        "False",
+                        "KubeletHasNoDiskPressure",
+                        "kubelet has no disk pressure",
+                    ),
+                    condition(
+                        "PIDPressure",
+                        "False",
+                        "KubeletHasSufficientPID",
+                        "kubelet has sufficient PID available",
+                    ),
+                    condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+                ]);
             })
         });
+        let message = format!("Node {} status is now: NodeReady", self.node);
+        self.tell(process, Happened::normal("NodeReady", &message));
         let waiting: Vec<Pod> = self.own_pods().cloned().collect();
         for pod in waiting {
             self.take_pod(process, &pod).await;
+        }
+    }
+
+    /// The chains that drop what kube-proxy has marked (`pkg/kubelet/kubelet_network_linux.go`): newer ones do that themselves.
+    async fn firewall(&self, process: &mut Process) {
+        let dropped = "kubernetes firewall for dropping marked packets";
+        let localnet = "block incoming localnet connections";
+        for (line, comment, rest) in [
+            ("iptables -w -t nat -N KUBE-MARK-DROP", "", ""),
+            ("iptables -w -t nat -A KUBE-MARK-DROP", "", "-j MARK --or-mark 0x00008000"),
+            ("iptables -w -t filter -N KUBE-FIREWALL", "", ""),
+            (
+                "iptables -w -t filter -A KUBE-FIREWALL",
+                dropped,
+                "-m mark --mark 0x00008000/0x00008000 -j DROP",
+            ),
+            (
+                "iptables -w -t filter -A KUBE-FIREWALL",
+                localnet,
+                "! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+            ),
+            ("iptables -w -t filter -I OUTPUT", "", "-j KUBE-FIREWALL"),
+            ("iptables -w -t filter -I INPUT", "", "-j KUBE-FIREWALL"),
+        ] {
+            let mut command = Command::words(line);
+            if !comment.is_empty() {
+                command.argv.extend(["-m", "comment", "--comment", comment].map(str::to_owned));
+            }
+            command.argv.extend(Command::words(rest).argv);
+            NodeShell { process, api: self.api.clone() }.run(command).await;
         }
     }
 
@@ -188,7 +307,7 @@ impl Kubelet {
         let is_ending = pod.metadata.deletion_timestamp.is_some();
         match self.sandboxes.get_mut(&uid) {
             Some(sandbox) if is_ending => sandbox.end(process, &self.api, pod),
-            Some(_) => {}
+            Some(sandbox) => sandbox.take_pod(process, &self.api, pod),
             None if is_ending => {
                 let key = Object::from(pod.clone()).key();
                 self.api.change(process, |store, now| store.remove(&key, now));
@@ -202,7 +321,7 @@ impl Kubelet {
 
     /// A pod is gone from the store without its kubelet's doing (`--force`).
     async fn forget(&mut self, process: &mut Process, key: &Key) {
-        let uid = self.sandboxes.iter().find(|(_, sandbox)| sandbox.pod == *key).map(|(uid, _)| uid.clone());
+        let uid = self.sandboxes.iter().find(|(_, sandbox)| sandbox.key == *key).map(|(uid, _)| uid.clone());
         if let Some(sandbox) = uid.and_then(|uid| self.sandboxes.remove(&uid)) {
             sandbox.kill();
             sandbox.remove(process, &self.api, &mut self.network).await;
@@ -212,14 +331,20 @@ impl Kubelet {
     /// Runs what `kubectl exec` asks for, and tells what has ended.
     fn execute(&mut self, process: &mut Process) {
         for exec in self.api.take_execs(&self.node) {
-            let sandbox = self.sandboxes.values().find(|sandbox| sandbox.pod == exec.pod);
-            let Some(sandbox) = sandbox else {
+            let sandbox = self.sandboxes.values().find(|sandbox| sandbox.key == exec.pod);
+            let running = sandbox.and_then(|sandbox| {
+                let mut all = sandbox.containers.iter();
+                let at = all.position(|one| one.spec.name == exec.container && one.program.is_some())?;
+                Some((sandbox, at))
+            });
+            let Some((sandbox, at)) = running else {
                 *exec.ended.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(1);
                 continue;
             };
             let mut child = exec.child;
-            sandbox.enter(&mut child);
-            sandbox.note(process, &self.api, "kubectl exec", child.argv.clone(), None);
+            let variables = sandbox.variables(process, &self.api, at).unwrap_or_default();
+            sandbox.enter(&mut child, at, variables.into_iter().rev().flatten().collect());
+            sandbox.note_in(process, &self.api, ("kubectl exec", at), child.argv.clone(), None);
             self.execs.push((process.shell.clone().detach(child), exec.ended));
         }
         let mut told = false;
@@ -242,13 +367,13 @@ impl Kubelet {
             if sandbox.has_ended() {
                 if let Some(sandbox) = self.sandboxes.remove(&uid) {
                     sandbox.remove(process, &self.api, &mut self.network).await;
-                    self.api.change(process, |store, now| store.remove(&sandbox.pod, now));
+                    self.api.change(process, |store, now| store.remove(&sandbox.key, now));
                 }
                 continue;
             }
             sandbox.look_after(process, &self.api).await;
-            let status = status::of(sandbox, &self.address);
-            let place = (sandbox.pod.namespace.clone(), sandbox.pod.name.clone());
+            let status = status::of(sandbox);
+            let place = (sandbox.key.namespace.clone(), sandbox.key.name.clone());
             // The pod may be gone.
             let _ = self.api.change(process, |store, now| {
                 store.edit((&place.0, &place.1), now, |pod: &mut Pod| status::write(pod, status, now))

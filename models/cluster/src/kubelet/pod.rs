@@ -1,80 +1,56 @@
-//! A pod on its node: its namespace, its containers and their readiness.
+//! A pod on its node: its namespace, its volumes and its containers.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use glassnet_kernel::ids::NetnsId;
 use glassnet_sim::Nanos;
-use glassnet_userland::process::{Boxed, Child, Exit, Output, Process, Signal, Signals};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Probe};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use glassnet_userland::process::{Child, Process, Signal};
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
-use super::images;
+use super::container::{Running, Step};
+use super::env::Around;
 use super::kubenet::{Attached, Kubenet};
-use super::{HOST, seconds};
+use super::{HOST, names, seconds, volumes};
 use crate::api::ApiServer;
-use crate::command::{Command, NodeShell, Ran, Run, hostname};
+use crate::command::{Command, NodeShell, Run, hostname};
+use crate::events::{Happened, Recorder, container_field, reference};
 use crate::object::{Key, Object};
 
-/// The first pause before a container is started again, and the longest, seconds (`MaxContainerBackOff`).
-const BACK_OFF: [i64; 2] = [10, 300];
+/// The pause before volumes are tried again, and the longest, seconds.
+const MOUNT_PAUSES: [i64; 2] = [1, 122];
 
-/// A container.
-pub(super) struct Running {
-    pub spec: Container,
-    /// Its program, while it runs.
-    pub program: Option<(Arc<Exit>, Arc<Signals>)>,
-    pub started: Nanos,
-    pub restarts: i32,
-    /// How its last program ended.
-    pub last: Option<i32>,
-    /// Why it cannot start: a reason and a message.
-    pub refused: Option<(&'static str, String)>,
-    /// When it is started again.
-    pub again: Option<Nanos>,
-    pub probe: Probing,
-}
-
-/// The readiness probe of a container.
-#[derive(Default)]
-pub(super) struct Probing {
-    pub is_ready: bool,
-    next: Option<Nanos>,
-    asked: Option<Arc<Exit>>,
-    successes: i32,
-    failures: i32,
-}
+/// Changes of ConfigMaps and Secrets show in volumes after this time, seconds.
+const VOLUME_SYNC: i64 = 60;
 
 /// A pod.
 pub(super) struct Sandbox {
-    pub pod: Key,
+    pub pod: Pod,
+    pub key: Key,
+    pub uid: String,
     pub spec: PodSpec,
     pub attached: Option<Attached>,
     pub netns: NetnsId,
     pub address: Option<Ipv4Addr>,
+    pub node_address: String,
+    /// Init containers, then the others, in order.
     pub containers: Vec<Running>,
     pub started: Nanos,
+    /// Its volumes are there.
+    pub is_mounted: bool,
+    /// When volumes are looked at next, and how often they could not be had.
+    sync_volumes: Option<(Nanos, u32)>,
     /// It is to end; when its programs are killed.
-    ending: Option<Nanos>,
-    /// Where its programs run.
-    folder: String,
-}
-
-/// The output of a container, which `kubectl logs` prints.
-struct Log {
-    api: Arc<ApiServer>,
-    pod: Key,
-}
-
-impl Output for Log {
-    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, std::io::Result<()>> {
-        self.api.log(&self.pod, bytes);
-        Box::pin(async { Ok(()) })
-    }
+    pub ending: Option<Nanos>,
+    /// The folder of its containers' files.
+    pub folder: String,
+    /// Its namespace has files of its own in `/etc/netns`.
+    has_files: bool,
 }
 
 impl Sandbox {
-    /// Makes a pod: its namespace and network, then its containers.
+    /// Makes a pod's namespace and network.
     pub(super) async fn start(
         process: &mut Process,
         api: &Arc<ApiServer>,
@@ -94,8 +70,13 @@ impl Sandbox {
             None if on_host => node_address.parse().ok(),
             None => None,
         };
+        let has_files = match &attached {
+            Some(attached) => names::write(process, api, pod, (&attached.netns, attached.address)).await,
+            None => false,
+        };
         let key = Object::from(pod.clone()).key();
         let folder = format!("/run/containers/{uid}");
+        api.forget_logs(&key);
         let mut shell = NodeShell { process, api: api.clone() };
         shell.run(Command::words(&format!("mkdir -p {folder}"))).await;
         for file in ["hostname", "index.html"] {
@@ -103,125 +84,133 @@ impl Sandbox {
             tee.stdin = format!("{}\n", key.name);
             shell.run(tee).await;
         }
-        let mut sandbox = Sandbox {
-            pod: key,
+        let init = spec.init_containers.iter().flatten().cloned().map(|spec| Running::new(spec, true));
+        let others = spec.containers.iter().cloned().map(|spec| Running::new(spec, false));
+        let now = process.now();
+        let sandbox = Sandbox {
+            pod: pod.clone(),
+            key,
+            uid,
             netns: named.unwrap_or(HOST),
-            containers: spec.containers.iter().cloned().map(Running::new).collect(),
+            containers: init.chain(others).collect(),
             spec,
             attached,
             address,
-            started: process.now(),
+            node_address: node_address.to_owned(),
+            started: now,
+            is_mounted: false,
+            sync_volumes: Some((now, 0)),
             ending: None,
             folder,
+            has_files,
         };
-        for at in 0..sandbox.containers.len() {
-            sandbox.run(process, api, at);
+        if sandbox.address.is_none() {
+            let why = "Failed to create pod sandbox: failed to allocate for range 0: no IP addresses available in range set";
+            sandbox.tell(process, api, None, Happened::warning("FailedCreatePodSandBox", why));
         }
         sandbox
     }
 
-    /// Starts a container's program.
-    fn run(&mut self, process: &mut Process, api: &Arc<ApiServer>, at: usize) {
-        let (now, log) = (process.now(), Arc::new(Log { api: api.clone(), pod: self.pod.clone() }));
-        let container = &mut self.containers[at];
-        container.again = None;
-        if self.address.is_none() {
-            container.refused =
-                Some(("ContainerCreating", "no address is left in the node's range".to_owned()));
-            return;
-        }
-        let argv = match images::command(&container.spec) {
-            Ok(argv) => argv,
-            Err(why) => {
-                container.refused = Some(("ErrImagePull", why));
-                return;
-            }
-        };
-        let mut child = process.daemon(self.netns, argv.clone());
-        (child.stdout, child.stderr, child.cwd) = (log.clone(), log, self.folder.clone());
-        child.env.insert("HOSTNAME".to_owned(), self.pod.name.clone());
-        for variable in container.spec.env.iter().flatten() {
-            child.env.insert(variable.name.clone(), variable.value.clone().unwrap_or_default());
-        }
-        let signals = child.signals.clone();
-        container.program = Some((process.shell.clone().detach(child), signals));
-        container.started = now;
-        let delay = container.spec.readiness_probe.as_ref().and_then(|probe| probe.initial_delay_seconds);
-        container.probe =
-            Probing { next: Some(now + seconds(i64::from(delay.unwrap_or(0)))), ..Probing::default() };
-        let agent = process.name().to_owned();
-        self.note(process, api, &agent, argv, Some(self.folder.clone()));
+    /// Tells an event of the pod, or of one of its containers.
+    pub(super) fn tell(&self, process: &Process, api: &ApiServer, container: Option<usize>, what: Happened) {
+        let host = hostname(process);
+        let mut about = reference(&Object::from(self.pod.clone()));
+        let container = container.and_then(|at| self.containers.get(at));
+        about.field_path =
+            container.map(|container| container_field(&container.spec.name, container.is_init));
+        let recorder = Recorder { component: "kubelet", host: Some(&host) };
+        api.change(process, |store, now| recorder.tell(store, now, about, what));
     }
 
-    /// Keeps a command that runs in the pod, as one of the node.
-    pub(super) fn note(
-        &self,
-        process: &Process,
-        api: &ApiServer,
-        agent: &str,
-        argv: Vec<String>,
-        goes_on_in: Option<String>,
-    ) {
-        let inside = self.attached.iter().flat_map(|attached| ["ip", "netns", "exec", &attached.netns]);
-        let command = Command { argv: inside.map(str::to_owned).chain(argv).collect(), stdin: String::new() };
-        let (at, node, agent) = (process.now(), hostname(process), agent.to_owned());
-        api.note(Ran { at, node, agent, command, goes_on_in });
-    }
-
-    /// Makes a child one of the pod's.
-    pub(super) fn enter(&self, child: &mut Child) {
-        (child.netns, child.cwd) = (self.netns, self.folder.clone());
-        child.env.insert("HOSTNAME".to_owned(), self.pod.name.clone());
+    /// Does something with what the pod's fields are.
+    pub(super) fn around<T>(&self, process: &Process, api: &ApiServer, work: impl FnOnce(Around) -> T) -> T {
+        let (host, address) = (hostname(process), self.address.map(|address| address.to_string()));
+        let store = api.store();
+        work(Around {
+            store: &store,
+            pod: &self.pod,
+            address: address.as_deref().unwrap_or_default(),
+            node: (&host, &self.node_address),
+        })
     }
 
     /// When there is something to do for it.
     pub(super) fn deadline(&self) -> Option<Nanos> {
-        let of = |container: &Running| {
-            let probe = container.probe.next.filter(|_| container.is_probed());
-            [container.again, probe].into_iter().flatten().min()
-        };
-        self.containers.iter().filter_map(of).chain(self.ending).min()
+        let is_mounting = self.ending.is_none() && self.address.is_some();
+        let sync = self.sync_volumes.map(|(at, _)| at).filter(|_| is_mounting);
+        self.containers.iter().filter_map(Running::deadline).chain(sync).min()
     }
 
     /// One of its programs has ended.
     pub(super) fn has_news(&self) -> bool {
-        let ended = |exit: &Arc<Exit>| exit.status().is_some();
-        self.containers.iter().any(|container| {
-            container.program.as_ref().is_some_and(|(exit, _)| ended(exit))
-                || container.probe.asked.as_ref().is_some_and(ended)
-        })
+        self.containers.iter().any(Running::has_news)
     }
 
-    /// The API server wants it to end: SIGTERM now, SIGKILL after its grace.
+    /// A ConfigMap or a Secret that is in one of its volumes has changed.
+    pub(super) fn refresh(&mut self, now: Nanos) {
+        let mounts = self.spec.volumes.iter().flatten().any(volumes::may_change);
+        if mounts && self.sync_volumes.is_none() {
+            self.sync_volumes = Some((now + seconds(VOLUME_SYNC), 0));
+        }
+    }
+
+    /// The pod has changed: its labels, or the image of a container, which is started again.
+    pub(super) fn take_pod(&mut self, process: &Process, api: &Arc<ApiServer>, pod: &Pod) {
+        self.pod = pod.clone();
+        let spec = pod.spec.clone().unwrap_or_default();
+        let all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        for (at, new) in all.enumerate().take(self.containers.len()) {
+            let container = &mut self.containers[at];
+            if container.spec.image == new.image {
+                continue;
+            }
+            container.spec = new.clone();
+            if container.program.is_some() {
+                let message = format!("Container {} definition changed, will be restarted", new.name);
+                self.tell(process, api, Some(at), Happened::normal("Killing", &message));
+                let grace = spec.termination_grace_period_seconds.unwrap_or(30);
+                self.stop(process, api, at, grace);
+            }
+        }
+        self.spec = spec;
+    }
+
+    /// The API server wants it to end: hooks and SIGTERM now, SIGKILL after its grace. Sidecars end behind the others.
     pub(super) fn end(&mut self, process: &mut Process, api: &Arc<ApiServer>, pod: &Pod) {
         if self.ending.is_some() {
             return;
         }
+        self.pod = pod.clone();
         let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(30);
         self.ending = Some(process.now() + seconds(grace));
-        self.signal(Signal::TERM);
-        self.note_end(process, api, "");
+        for at in 0..self.containers.len() {
+            self.containers[at].again = None;
+            if !self.containers[at].is_sidecar() {
+                self.stop(process, api, at, grace);
+            }
+        }
+    }
+
+    /// A container is to end within its grace, seconds.
+    pub(super) fn stop(&mut self, process: &Process, api: &Arc<ApiServer>, at: usize, grace: i64) {
+        if self.containers[at].program.is_none() || self.containers[at].stopping.is_some() {
+            return;
+        }
+        let name = self.containers[at].spec.name.clone();
+        if self.ending.is_some() {
+            let message = format!("Stopping container {name}");
+            self.tell(process, api, Some(at), Happened::normal("Killing", &message));
+        }
+        let kill_at = process.now() + seconds(grace);
+        let hooks = self.containers[at].spec.lifecycle.clone();
+        let hook = hooks.and_then(|hooks| hooks.pre_stop).filter(|_| grace > 0);
+        let hook = hook.and_then(|hook| self.hook(process, api, at, &hook, kill_at));
+        self.containers[at].stop(hook, kill_at);
     }
 
     /// Its programs end at once.
     pub(super) fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    /// Keeps what ends the pod's programs on a real node, where no kubelet does it.
-    fn note_end(&self, process: &Process, api: &ApiServer, signal: &str) {
-        let Some(attached) = &self.attached else { return };
-        // They may have ended by then.
-        let line = format!("kill {signal}$(ip netns pids {}) 2> /dev/null || true", attached.netns);
-        let argv = vec!["bash".to_owned(), "-c".to_owned(), line];
-        let (at, node, agent) = (process.now(), hostname(process), process.name().to_owned());
-        api.note(Ran { at, node, agent, command: Command { argv, stdin: String::new() }, goes_on_in: None });
-    }
-
-    fn signal(&self, signal: Signal) {
-        for (_, signals) in self.containers.iter().filter_map(|container| container.program.as_ref()) {
-            signals.send(signal);
-        }
+        self.containers.iter().for_each(|container| container.signal(Signal::KILL));
     }
 
     /// It was to end, and all its programs have.
@@ -233,152 +222,237 @@ impl Sandbox {
         self.ending.is_some() && self.containers.iter().all(is_over)
     }
 
-    /// It is to end.
-    pub(super) fn is_ending(&self) -> bool {
-        self.ending.is_some()
-    }
-
-    /// Removes its network.
+    /// Removes its network and its files.
     pub(super) async fn remove(&self, process: &mut Process, api: &Arc<ApiServer>, network: &mut Kubenet) {
         if let Some(attached) = &self.attached {
             network.remove(process, api, attached).await;
+            if self.has_files {
+                names::remove(process, api, &attached.netns).await;
+            }
+        }
+        let has_own = |volume: &k8s_openapi::api::core::v1::Volume| volume.host_path.is_none();
+        if self.spec.volumes.iter().flatten().any(has_own) {
+            super::run(process, api, &format!("rm -rf /var/lib/kubelet/pods/{}", self.uid)).await;
         }
     }
 
-    /// Takes in what has ended, starts again what is to run, and asks whether containers are ready.
+    /// Takes in what has ended, starts what is to run, and sends probes.
     pub(super) async fn look_after(&mut self, process: &mut Process, api: &Arc<ApiServer>) {
         let now = process.now();
-        if self.ending.is_some_and(|at| at <= now) {
-            self.kill();
-            self.note_end(process, api, "-9 ");
+        for at in 0..self.containers.len() {
+            self.take_end(process, api, at, now);
+            self.steps(process, api, at, now);
+        }
+        if self.ending.is_some() {
+            return self.end_sidecars(process, api, now);
+        }
+        if self.address.is_none() || !self.mount(process, api, now).await {
             return;
         }
+        self.start_next(process, api, now).await;
         for at in 0..self.containers.len() {
-            self.restart(process, api, at, now);
+            self.after_start(process, api, at, now);
             self.probe(process, api, at, now);
         }
     }
 
-    fn restart(&mut self, process: &mut Process, api: &Arc<ApiServer>, at: usize, now: Nanos) {
-        let (policy, is_ending) = (self.spec.restart_policy.clone(), self.is_ending());
-        let container = &mut self.containers[at];
-        if let Some(status) = container.program.as_ref().and_then(|(exit, _)| exit.status()) {
-            (container.program, container.last, container.probe) = (None, Some(status), Probing::default());
-            let again = match policy.as_deref() {
-                Some("Never") => false,
-                Some("OnFailure") => status != 0,
-                _ => true,
+    /// A container that is to end goes a step further.
+    fn steps(&mut self, process: &Process, api: &Arc<ApiServer>, at: usize, now: Nanos) {
+        match self.containers[at].next_step(now) {
+            Step::Wait => {}
+            Step::Term => {
+                self.containers[at].signal(Signal::TERM);
+                self.note_end(process, api, "");
+            }
+            Step::Kill => {
+                self.containers[at].signal(Signal::KILL);
+                self.note_end(process, api, "-9 ");
+            }
+        }
+    }
+
+    /// When the others have ended, sidecars end in the reverse order of their start, within what is left of the grace.
+    fn end_sidecars(&mut self, process: &Process, api: &Arc<ApiServer>, now: Nanos) {
+        if self.containers.iter().any(|container| !container.is_sidecar() && container.program.is_some()) {
+            return;
+        }
+        let last = self.containers.iter().rposition(|container| container.program.is_some());
+        let Some(at) = last else { return };
+        let left = self.ending.map_or(30, |at| at.since(now).0.div_ceil(1_000_000_000) as i64);
+        self.stop(process, api, at, left);
+        self.steps(process, api, at, now);
+    }
+
+    /// Takes in that a container's program has ended, and decides whether it is started again.
+    fn take_end(&mut self, process: &Process, api: &Arc<ApiServer>, at: usize, now: Nanos) {
+        let policy = self.spec.restart_policy.clone();
+        let Some(status) = self.containers[at].take_end(now) else { return };
+        let container = &self.containers[at];
+        let again = match (container.is_sidecar(), container.is_init, policy.as_deref()) {
+            (true, ..) => !self.is_over(),
+            (false, _, Some("Never")) => false,
+            (false, true, _) | (false, false, Some("OnFailure")) => status != 0,
+            (false, false, _) => true,
+        };
+        if !again || self.ending.is_some() {
+            return;
+        }
+        let name = container.spec.name.clone();
+        if self.containers[at].back_off(now).is_some() {
+            let message = format!(
+                "Back-off restarting failed container {name} in pod {}_{}({})",
+                self.key.name, self.key.namespace, self.uid
+            );
+            self.tell(process, api, Some(at), Happened::warning("BackOff", &message));
+        }
+    }
+
+    /// Its containers, without those that come before them, have ended for good.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_failed_init()
+            || self.containers.iter().filter(|container| !container.is_init).all(Running::is_over)
+    }
+
+    /// An init container has failed, and is not tried again.
+    pub(super) fn has_failed_init(&self) -> bool {
+        let failed = |container: &Running| {
+            container.is_init
+                && !container.is_sidecar()
+                && container.is_over()
+                && container.last.as_ref().is_some_and(|last| last.status != 0)
+        };
+        self.containers.iter().any(failed)
+    }
+
+    /// All init containers have done their work, and sidecars have started.
+    pub(super) fn is_initialized(&self) -> bool {
+        self.containers.iter().filter(|container| container.is_init).all(|container| self.lets_on(container))
+    }
+
+    /// An init container does not keep the next one waiting: it has done its work, or is a sidecar that has started. Later it may fail.
+    fn lets_on(&self, container: &Running) -> bool {
+        match container.is_sidecar() {
+            true => container.is_started() || self.containers.iter().any(|c| !c.is_init && c.id.is_some()),
+            false => container.is_done_or_ready(),
+        }
+    }
+
+    /// Starts the containers whose turn it is: init containers one after the other, a sidecar until it has started.
+    async fn start_next(&mut self, process: &mut Process, api: &Arc<ApiServer>, now: Nanos) {
+        if self.is_over() {
+            // Sidecars end with the pod.
+            let grace = self.spec.termination_grace_period_seconds.unwrap_or(30);
+            let sidecars: Vec<usize> =
+                (0..self.containers.len()).filter(|at| self.containers[*at].is_sidecar()).collect();
+            return sidecars.into_iter().for_each(|at| self.stop(process, api, at, grace));
+        }
+        for at in 0..self.containers.len() {
+            let container = &self.containers[at];
+            if !container.is_init && !self.is_initialized() {
+                return;
+            }
+            let is_due = match container.again {
+                Some((when, _)) => when <= now,
+                None => container.id.is_none() && container.program.is_none(),
             };
-            if again && !is_ending {
-                // The first time at once.
-                let [first, most] = BACK_OFF;
-                let pause = match container.restarts {
-                    0 => 0,
-                    count => (first << (count - 1).min(10)).min(most),
-                };
-                container.again = Some(now + seconds(pause));
+            if is_due && container.program.is_none() && !container.is_over() {
+                self.start_container(process, api, at).await;
             }
-        }
-        if self.containers[at].again.is_some_and(|when| when <= now) {
-            self.containers[at].restarts += 1;
-            self.run(process, api, at);
+            if self.containers[at].is_init && !self.lets_on(&self.containers[at]) {
+                return;
+            }
         }
     }
 
-    /// Sends a probe that is due, as a command on the node or in the pod, and takes in the answer.
-    fn probe(&mut self, process: &mut Process, api: &Arc<ApiServer>, at: usize, now: Nanos) {
-        let Some(address) = self.address else { return };
-        let container = &mut self.containers[at];
-        if container.program.is_none() {
-            return;
-        }
-        let Some(probe) = container.spec.readiness_probe.clone() else {
-            container.probe.is_ready = true;
-            return;
-        };
-        if let Some(status) = container.probe.asked.as_ref().and_then(|exit| exit.status()) {
-            container.probe.asked = None;
-            container.probe.take(&probe, status == 0);
-        }
-        if container.probe.asked.is_some() || container.probe.next.is_none_or(|next| next > now) {
-            return;
-        }
-        container.probe.next = Some(now + seconds(i64::from(probe.period_seconds.unwrap_or(10))));
-        let Some((argv, inside)) = probe_command(&probe, &container.spec, address) else {
-            container.probe.is_ready = true;
-            return;
-        };
-        let child = process.daemon(if inside { self.netns } else { HOST }, argv.clone());
-        container.probe.asked = Some(process.shell.clone().detach(child));
-        let agent = process.name().to_owned();
-        match inside {
-            true => self.note(process, api, &agent, argv, None),
-            false => {
-                let command = Command { argv, stdin: String::new() };
-                api.note(Ran { at: now, node: hostname(process), agent, command, goes_on_in: None });
+    /// Puts the files of its volumes in their places, if it is time to. Whether they are there.
+    async fn mount(&mut self, process: &mut Process, api: &Arc<ApiServer>, now: Nanos) -> bool {
+        let Some((_, tries)) = self.sync_volumes.filter(|(at, _)| *at <= now) else { return self.is_mounted };
+        let all = self.spec.volumes.clone().unwrap_or_default();
+        for volume in &all {
+            let content = self.around(process, api, |around| volumes::content(around, volume));
+            let written = match content {
+                Ok(content) => self.write(process, api, &volume.name, content).await,
+                Err(why) => Err(why),
+            };
+            if let Err(why) = written {
+                let [first, most] = MOUNT_PAUSES;
+                self.sync_volumes = Some((now + seconds((first << tries.min(7)).min(most)), tries + 1));
+                let message = format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name);
+                self.tell(process, api, None, Happened::warning("FailedMount", &message));
+                return self.is_mounted;
             }
         }
+        (self.is_mounted, self.sync_volumes) = (true, None);
+        true
+    }
+
+    async fn write(
+        &self,
+        process: &mut Process,
+        api: &Arc<ApiServer>,
+        volume: &str,
+        content: volumes::Content,
+    ) -> Result<(), String> {
+        let mut shell = NodeShell { process, api: api.clone() };
+        let (folder, files) = match content {
+            volumes::Content::Own(kind, files) => (volumes::folder(&self.uid, kind, volume), files),
+            volumes::Content::Host(path, kind) => return host_path(&mut shell, &path, &kind).await,
+        };
+        shell.run(Command::words(&format!("mkdir -p {folder}"))).await;
+        for (path, text) in files {
+            if let Some((inside, _)) = path.rsplit_once('/') {
+                shell.run(Command::words(&format!("mkdir -p {folder}/{inside}"))).await;
+            }
+            let argv = vec!["tee".to_owned(), format!("{folder}/{path}")];
+            shell.run(Command { argv, stdin: text }).await;
+        }
+        Ok(())
     }
 }
 
-/// The command that asks, and whether it runs in the pod.
-fn probe_command(probe: &Probe, container: &Container, address: Ipv4Addr) -> Option<(Vec<String>, bool)> {
-    let timeout = probe.timeout_seconds.unwrap_or(1);
-    let number = |port: &IntOrString| match port {
-        IntOrString::Int(number) => Some(*number),
-        IntOrString::String(name) => {
-            let mut ports = container.ports.iter().flatten();
-            ports.find(|port| port.name.as_ref() == Some(name)).map(|port| port.container_port)
-        }
+/// Looks whether a path of the node is as a volume wants it, or makes it.
+async fn host_path(shell: &mut NodeShell<'_>, path: &str, kind: &str) -> Result<(), String> {
+    let line = match kind {
+        "DirectoryOrCreate" => format!("mkdir -p {path}"),
+        "FileOrCreate" => format!("touch {path}"),
+        "Directory" => format!("test -d {path}"),
+        "File" => format!("test -f {path}"),
+        _ => return Ok(()),
     };
-    let words = |line: String| line.split_whitespace().map(str::to_owned).collect();
-    if let Some(get) = &probe.http_get {
-        let path = get.path.clone().unwrap_or_else(|| "/".to_owned());
-        let url = format!("http://{address}:{}{path}", number(&get.port)?);
-        return Some((words(format!("curl -s -f -o /dev/null -m {timeout} {url}")), false));
-    }
-    if let Some(socket) = &probe.tcp_socket {
-        return Some((words(format!("nc -z -w {timeout} {address} {}", number(&socket.port)?)), false));
-    }
-    let exec = probe.exec.as_ref()?;
-    Some((exec.command.clone()?, true))
-}
-
-impl Probing {
-    fn take(&mut self, probe: &Probe, success: bool) {
-        match success {
-            true => (self.successes, self.failures) = (self.successes + 1, 0),
-            false => (self.successes, self.failures) = (0, self.failures + 1),
-        }
-        if self.successes >= probe.success_threshold.unwrap_or(1) {
-            self.is_ready = true;
-        }
-        if self.failures >= probe.failure_threshold.unwrap_or(3) {
-            self.is_ready = false;
-        }
+    match (shell.run(Command::words(&line)).await.status, kind) {
+        (0, _) => Ok(()),
+        (_, "Directory") => Err(format!("hostPath type check failed: {path} is not a directory")),
+        (_, "File") => Err(format!("hostPath type check failed: {path} is not a file")),
+        _ => Err(format!("hostPath type check failed: {path} cannot be made")),
     }
 }
 
-impl Running {
-    fn new(spec: Container) -> Running {
-        Running {
-            spec,
-            program: None,
-            started: Nanos::ZERO,
-            restarts: 0,
-            last: None,
-            refused: None,
-            again: None,
-            probe: Probing::default(),
+impl Sandbox {
+    /// Where a container's program runs, and what it sees of the node's files at other places.
+    pub(super) fn files(&self, at: usize) -> (String, Vec<(String, String)>) {
+        let container = &self.containers[at].spec;
+        let mut mounts = volumes::mounts(&self.uid, &self.spec, container);
+        let served = super::images::served(container);
+        if let Some(served) = served
+            && !mounts.iter().any(|(place, _)| place == served)
+        {
+            mounts.push((served.to_owned(), self.folder.clone()));
         }
+        let given = container.working_dir.clone().filter(|folder| !folder.is_empty());
+        let cwd = given.or_else(|| served.map(str::to_owned)).unwrap_or_else(|| self.folder.clone());
+        (cwd, mounts)
     }
 
-    fn is_probed(&self) -> bool {
-        self.program.is_some() && self.probe.asked.is_none() && self.spec.readiness_probe.is_some()
-    }
-
-    /// It runs, and its probe (if it has one) succeeds.
-    pub(super) fn is_ready(&self) -> bool {
-        self.program.is_some() && self.probe.is_ready
+    /// Makes a child one of a container's.
+    pub(super) fn enter(&self, child: &mut Child, at: usize, env: BTreeMap<String, String>) {
+        let (cwd, mut mounts) = self.files(at);
+        // Its volumes hide what `ip netns exec` mounts.
+        let named = self.attached.iter().filter(|_| self.has_files);
+        mounts.splice(..0, named.flat_map(|attached| names::mounts(&attached.netns)));
+        (child.netns, child.cwd, child.mounts) = (self.netns, cwd, mounts.into());
+        child.env.extend(env);
+        let name = self.spec.hostname.clone().filter(|name| !name.is_empty());
+        let name = name.unwrap_or_else(|| self.key.name.clone());
+        child.env.insert("HOSTNAME".to_owned(), name);
     }
 }

@@ -153,7 +153,7 @@ pub struct Skb {
     pub nf_bridge: Option<NfBridge>,
     /// IPVS is done with it.
     pub ipvs_property: bool,
-    /// It has no more headroom than a link header takes: programs sent it by sockets other than TCP's.
+    /// It has no more headroom than [`LL_RESERVED_SPACE`]: programs sent it by sockets other than TCP's.
     pub short_headroom: bool,
     /// Its way through the rules is logged (`TRACE`).
     pub nf_trace: bool,
@@ -535,7 +535,7 @@ impl SkbPool {
         self.bufs.release(old);
         let skb = &mut self.skbs[id.index()];
         skb.buf = new;
-        skb.short_headroom = false;
+        skb.short_headroom &= headroom <= LL_RESERVED_SPACE;
         for at in [
             &mut skb.data,
             &mut skb.tail,

@@ -108,6 +108,8 @@ pub struct Options {
     pub resolve: Vec<(String, u16, Ipv4Addr)>,
     /// `--max-redirs`.
     pub max_redirs: Option<u64>,
+    /// `-4`.
+    pub ipv4: bool,
     /// `-V`.
     pub version: bool,
 }
@@ -217,7 +219,8 @@ fn switch(options: &mut Options, mark: &str, on: bool) {
         "s" => options.silent = on,
         "v" => options.verbose = on,
         "W" => options.version = true,
-        // No effect: output is written at the end of a transfer, and there is no IPv6. curl sets TCP_NODELAY.
+        "4" => options.ipv4 = on,
+        // No effect: output is written at the end of a transfer. curl sets TCP_NODELAY.
         _ => {}
     }
 }

@@ -13,6 +13,7 @@ use super::response::{Progress, Response};
 use super::url::Url;
 use crate::hosts::{Hosts, inet_aton};
 use crate::process::{Process, Woken};
+use crate::resolver::Family;
 use crate::sock::{Sock, addresses, device};
 use crate::stream::BUFSIZE;
 
@@ -240,7 +241,7 @@ impl Session {
         done: &mut Done,
     ) -> Result<(), Failure> {
         let options = attempt.options;
-        let address = self.resolve(process, options, url)?;
+        let address = self.resolve(process, options, url).await?;
         done.named = process.now();
         let number = self.connections;
         self.connections += 1;
@@ -283,14 +284,26 @@ impl Session {
         result
     }
 
-    fn resolve(&mut self, process: &mut Process, options: &Options, url: &Url) -> Result<Ipv4Addr, Failure> {
+    async fn resolve(
+        &mut self,
+        process: &mut Process,
+        options: &Options,
+        url: &Url,
+    ) -> Result<Ipv4Addr, Failure> {
         let known = self.known.iter().find(|(host, port, _)| (host, *port) == (&url.host, url.port));
         if let Some((host, _, address)) = known {
             let address = *address;
             say(process, options, &format!("Hostname {host} was found in DNS cache"));
             return Ok(address);
         }
-        let found = inet_aton(&url.host).or_else(|| self.hosts.ipv4(&url.host).map(|found| found.0));
+        let family = if options.ipv4 { Family::Ipv4 } else { Family::Any };
+        let found = match inet_aton(&url.host) {
+            Some(address) => Some(address),
+            None => {
+                let found = self.hosts.look_up(process, &url.host, family).await;
+                found.ok().map(|found| found.addresses[0])
+            }
+        };
         let Some(address) = found else {
             let failure = (6, format!("Could not resolve host: {}", url.host));
             say(process, options, &failure.1);

@@ -252,12 +252,34 @@ impl Ip<'_> {
             if let Err(error) = self.process.find(name).await {
                 return Err(Stop::failed(format!("exec of \"{name}\" failed: {error}\n")));
             }
+            self.bind_etc(netns).await;
             let status = self.process.spawn(netns, argv.clone()).await;
             if !all {
                 return Ok(status);
             }
         }
         Ok(0)
+    }
+
+    /// Files in `/etc/netns/NAME` are bound over those of `/etc`.
+    async fn bind_etc(&mut self, netns: NetnsId) {
+        let name = self.kernel(|kernel| {
+            let mut names = kernel.netns_names.iter();
+            names.find(|(_, known)| **known == netns).map(|(name, _)| name.clone())
+        });
+        let Some(name) = name else { return };
+        let files = self.process.files.clone();
+        let Ok(entries) = files.list(&format!("/etc/netns/{name}")).await else { return };
+        let mut mounts = self.process.mounts.to_vec();
+        for (entry, _) in entries {
+            let (from, to) = (format!("/etc/netns/{name}/{entry}"), format!("/etc/{entry}"));
+            if files.read(&to).await.is_err() && files.list(&to).await.is_err() {
+                self.process.eprint(format!("Bind {from} -> {to} failed: No such file or directory\n"));
+            } else {
+                mounts.push((to, from));
+            }
+        }
+        self.process.mounts = mounts.into();
     }
 
     async fn batch(&mut self, file: &str) -> Done<i32> {

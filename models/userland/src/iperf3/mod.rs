@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::netlink::Errno;
 use glassnet_sim::Nanos;
 
-use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::hosts::Hosts;
 use crate::process::{Process, Running, Woken};
 use crate::sock::Sock;
 use crate::stream::BUFSIZE;
@@ -64,9 +64,9 @@ pub fn main(process: &mut Process) -> Running<'_> {
     })
 }
 
-async fn resolve(process: &Process, host: &str) -> Result<Ipv4Addr, Failure> {
-    let found = inet_aton(host).or(Hosts::read(process).await.ipv4(host).map(|found| found.0));
-    found.ok_or_else(|| format!("unable to connect to server: {TEMPORARY_FAILURE}"))
+async fn resolve(process: &mut Process, host: &str) -> Result<Ipv4Addr, Failure> {
+    let found = Hosts::read(process).await.address(process, host).await;
+    found.map_err(|gai| format!("unable to connect to server: {}", gai.text()))
 }
 
 /// The control connection.

@@ -6,7 +6,7 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::{Action, Base, Chain, Counters, Policy, Rule, Table, TableName, Variant};
 
 use super::batch::Batch;
-use super::fail::{Done, Fail, parameter};
+use super::fail::{Done, Fail, Refusal, parameter};
 use super::native;
 use super::show;
 use super::spec::is_standard;
@@ -55,8 +55,8 @@ pub struct Draft {
     batch: Batch,
     /// Built-in chains whose policy counters were set.
     counted: Vec<String>,
-    /// The first refusal of the kernel, and the line of its command.
-    refused: Option<(usize, Fail)>,
+    /// Refusals of the kernel.
+    refused: Vec<Refusal>,
     /// Line of the current command.
     pub line: usize,
     /// Changes so far; `None` if one of them was more than an [`Edit`].
@@ -106,7 +106,7 @@ impl Draft {
             renamed: Vec::new(),
             batch: Batch::default(),
             counted: Vec::new(),
-            refused: None,
+            refused: Vec::new(),
             line: 0,
             edits: Some(Vec::new()),
         };
@@ -236,19 +236,18 @@ impl Draft {
             }
         }
         if let Some(errno) = errno {
-            self.refuse(Fail::Kernel(what, errno, format!("rule in chain {chain}")));
+            self.refuse(what, errno, format!("rule in chain {chain}"));
         }
         Ok(())
     }
 
-    fn refuse(&mut self, fail: Fail) {
-        let line = self.line;
-        self.refused.get_or_insert((line, fail));
+    fn refuse(&mut self, what: &'static str, errno: Errno, object: String) {
+        self.refused.push(Refusal { line: self.line, what, errno, object });
     }
 
-    /// The first refusal of the kernel, found by the checks here: line of the command and error.
-    pub fn take_refused(&mut self) -> Option<(usize, Fail)> {
-        self.refused.take()
+    /// The refusals of the kernel that the checks here found.
+    pub fn take_refused(&mut self) -> Vec<Refusal> {
+        std::mem::take(&mut self.refused)
     }
 
     fn count(&mut self, action: &Action, add: bool) {
@@ -391,8 +390,8 @@ impl Draft {
         let orphan = self.batch.removed(chain, at).filter(|_| self.variant == Variant::Nft);
         if let Some(line) = orphan {
             // The rule before which another was put is not sent at all.
-            let fail = Fail::Kernel("RULE_INSERT", Errno::ENOENT, format!("rule in chain {chain}"));
-            self.refused.get_or_insert((line, fail));
+            let object = format!("rule in chain {chain}");
+            self.refused.push(Refusal { line, what: "RULE_INSERT", errno: Errno::ENOENT, object });
         }
         self.spliced(chain, at, 1, 0);
     }
@@ -520,7 +519,7 @@ impl Draft {
             false => new,
         };
         if self.variant == Variant::Nft && self.fresh.iter().any(|fresh| fresh == old) {
-            self.refuse(Fail::Kernel("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}")));
+            self.refuse("CHAIN_RENAME", Errno::ENOENT, format!("chain {new}"));
         }
         self.edits = None;
         match self.variant {
@@ -554,7 +553,7 @@ impl Draft {
             Variant::Legacy if is_used => return refused("Too many links"),
             Variant::Legacy if is_full => return refused("Directory not empty"),
             Variant::Nft if is_used || is_full => {
-                self.refuse(Fail::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
+                self.refuse("CHAIN_DEL", Errno::EBUSY, format!("chain {name}"));
                 return Ok(());
             }
             _ => {}
@@ -590,7 +589,7 @@ impl Draft {
                 .then(|| chain.name.clone())
         };
         if let Some(name) = self.table.chains.iter().enumerate().find_map(is_busy) {
-            self.refuse(Fail::Kernel("CHAIN_DEL", Errno::EBUSY, format!("chain {name}")));
+            self.refuse("CHAIN_DEL", Errno::EBUSY, format!("chain {name}"));
             return Ok(());
         }
         let does_something = |chain: &Chain| {

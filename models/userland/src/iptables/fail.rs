@@ -43,12 +43,27 @@ pub enum Fail {
     Refused(&'static str),
     /// The same where the error is `EINVAL`: one command says that the kernel's log may tell more.
     Invalid(&'static str),
+    /// The kernel refused commands of a batch.
+    Batch(Vec<Refusal>),
     /// The kernel refused a command: operation, error, object.
     Kernel(&'static str, Errno, String),
     /// Not modelled.
     NotModelled(String),
     /// Done, with this exit status.
     Done(i32),
+}
+
+/// A command of a batch that the kernel refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its line.
+    pub line: usize,
+    /// The operation, such as `RULE_APPEND`.
+    pub what: &'static str,
+    /// The error.
+    pub errno: Errno,
+    /// Such as `rule in chain INPUT`.
+    pub object: String,
 }
 
 /// Result of a step of a command.
@@ -108,12 +123,19 @@ impl Fail {
                     (format!("{name} {version}:  {what} failed ({}): {object}\n", nft_text(*errno)), 4)
                 }
                 (Some(_), Variant::Nft) => {
-                    let text = nft_text(*errno);
-                    (format!("{name} {version}: \nline {at}: {what} failed ({text}): {object}\n"), 4)
+                    let (errno, object) = (*errno, object.clone());
+                    return Fail::Batch(vec![Refusal { line: at, what, errno, object }])
+                        .render(tool, line, at);
                 }
                 (None, Variant::Legacy) => (format!("{name}: {}.\n", legacy_text(*errno)), 1),
                 (Some(_), Variant::Legacy) => (format!("{name}: line {at} failed\n"), 1),
             },
+            Fail::Batch(all) => {
+                let said = all.iter().map(|Refusal { line, what, errno, object }| {
+                    format!("line {line}: {what} failed ({}): {object}\n", nft_text(*errno))
+                });
+                (format!("{name} {version}: \n{}", said.collect::<String>()), 4)
+            }
             Fail::NotModelled(what) => (format!("not modelled yet: {name} {what}\n"), 2),
             Fail::Done(status) => (String::new(), *status),
         };

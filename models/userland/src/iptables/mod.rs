@@ -39,7 +39,7 @@ use crate::hosts::Hosts;
 use crate::process::{Process, Running};
 use command::{Command, Op, Zero};
 use draft::Draft;
-use fail::{Done, Fail, Tool};
+use fail::{Done, Fail, Refusal, Tool};
 pub use kube::kube_dump;
 use parse::{Place, parse};
 
@@ -138,7 +138,8 @@ fn one_command(
 ) -> Done {
     let words: Vec<&str> = [tool.name].into_iter().chain(args.iter().map(String::as_str)).collect();
     let sets = place::sets(process);
-    let parsed = parse(&words, Place { tool, table: None, hosts, sets: &sets }, out, warnings)?;
+    let place = Place { tool, table: None, hosts, sets: &sets, absent: place::absent_matches(process) };
+    let parsed = parse(&words, place, out, warnings)?;
     let Some(command) = parsed else { return Ok(()) };
     if tool.variant == Variant::Nft && lists(&command) && place::has_legacy(process) {
         *warnings += place::LEGACY_WARNING;
@@ -153,8 +154,8 @@ fn one_command(
     let changes = changes(&command);
     let (what, object) = change_name(&command);
     run::run(&mut draft, command, hosts, out)?;
-    if let Some((_, fail)) = draft.take_refused() {
-        return Err(fail);
+    if let Some(Refusal { what, errno, object, .. }) = draft.take_refused().into_iter().next() {
+        return Err(Fail::Kernel(what, errno, object));
     }
     if !changes {
         return Ok(());

@@ -24,6 +24,8 @@ pub struct Place<'a> {
     pub hosts: &'a Hosts,
     /// The names of the namespace's ipsets.
     pub sets: &'a [String],
+    /// The matches for which the kernel has no module.
+    pub absent: &'static [&'static str],
 }
 
 /// An operation whose arguments are being parsed, with the letter of its option.
@@ -142,7 +144,19 @@ impl<'a> Line<'a> {
             }
             't' => self.table_option(value),
             'm' if self.invert => Err(parameter("unexpected ! flag before --match")),
-            'm' => Ok(self.spec.load_match(value)?),
+            'm' => {
+                self.spec.load_match(value)?;
+                if self.place.absent.contains(&value) {
+                    let warning = format!(
+                        "Warning: Extension {value} revision 0 not supported, missing kernel module?\n"
+                    );
+                    // It is said once, when the extension is registered.
+                    if !self.warnings.contains(&warning) {
+                        *self.warnings += &warning;
+                    }
+                }
+                Ok(())
+            }
             'v' => {
                 if self.verbose == 0 {
                     self.option('v')?;

@@ -1,10 +1,12 @@
 //! Tables of the program's namespace.
 
 use glassnet_kernel::Cx;
+use glassnet_kernel::extension::XtMatch;
 use glassnet_kernel::ids::NetnsId;
 use glassnet_kernel::net::netfilter::x_tables::{
     xt_replace_table, xt_splice_rules, xt_table, xt_unregister_table, xt_zero_counters,
 };
+use glassnet_kernel::net::netfilter::xt_ipvs::Ipvs;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::xt::{Table, TableName, Variant};
 
@@ -34,6 +36,11 @@ pub fn sets(process: &Process) -> Vec<String> {
     let world = process.world();
     let netns = world.kernel(process.machine).netns.get(process.netns);
     netns.map_or(Vec::new(), |netns| netns.ipsets.iter().map(|set| set.name.clone()).collect())
+}
+
+/// The matches for which the kernel has no module. The kernel refuses rules with one ([`Ipvs`]).
+pub fn absent_matches(process: &Process) -> &'static [&'static str] {
+    if process.world().kernel(process.machine).config.xt_ipvs { &[] } else { &[Ipvs::NAME] }
 }
 
 /// The namespace has legacy tables.

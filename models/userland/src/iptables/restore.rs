@@ -6,7 +6,7 @@ use glassnet_kernel::tables::xt::{Counters, TableName, Variant};
 
 use super::command::{Command, Op};
 use super::draft::Draft;
-use super::fail::{Done, Fail, Tool, parameter};
+use super::fail::{Done, Fail, Refusal, Tool, parameter};
 use super::parse::{NAME_MAX, Place, parse};
 use super::place;
 use super::run;
@@ -145,7 +145,8 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
         }
     };
     let hosts = Hosts::read(process).await;
-    let sets = super::place::sets(process);
+    let sets = place::sets(process);
+    let absent = place::absent_matches(process);
     let text = String::from_utf8_lossy(&bytes);
     let mut reader = Reader {
         process,
@@ -153,6 +154,7 @@ pub async fn main(process: &mut Process, tool: Tool, args: &[String]) -> i32 {
         options,
         hosts: &hosts,
         sets: &sets,
+        absent,
         line: 0,
         failed_at: 0,
         table: None,
@@ -187,6 +189,7 @@ struct Reader<'a> {
     options: Options,
     hosts: &'a Hosts,
     sets: &'a [String],
+    absent: &'static [&'static str],
     /// Current line, from 1.
     line: usize,
     /// The line of the command that failed.
@@ -350,7 +353,7 @@ impl Reader<'_> {
         }
         words.extend(split.iter().map(AsRef::as_ref));
         let (table, hosts, sets) = (Some(self.open_table()), self.hosts, self.sets);
-        let place = Place { tool: self.tool, table, hosts, sets };
+        let place = Place { tool: self.tool, table, hosts, sets, absent: self.absent };
         match parse(&words, place, &mut self.out, &mut self.warnings)? {
             Some(mut command) => {
                 // Only without --noflush, as in the real tool.
@@ -401,11 +404,13 @@ impl Reader<'_> {
             return Ok(());
         }
         self.failed_at = self.line;
-        if let Some((line, fail)) = open.draft.take_refused() {
-            if self.tool.variant == Variant::Nft {
-                self.failed_at = line;
+        let refused = open.draft.take_refused();
+        match (self.tool.variant, refused.first()) {
+            (_, None) => {}
+            (Variant::Legacy, Some(first)) => {
+                return Err(Fail::Kernel(first.what, first.errno, first.object.clone()));
             }
-            return Err(fail);
+            (Variant::Nft, Some(_)) => return Err(self.refusals(&open, refused)),
         }
         if open.commands.iter().all(|(_, command)| !changes(command))
             && self.options.noflush
@@ -414,43 +419,47 @@ impl Reader<'_> {
             return Ok(());
         }
         let netns = self.process.netns;
-        match self.process.syscall(|cx| place::commit(cx, netns, &open.draft)) {
-            Ok(()) => Ok(()),
-            Err(errno) => Err(self.culprit(&open, errno)),
-        }
+        let done = self.process.syscall(|cx| place::commit(cx, netns, &open.draft));
+        done.map_err(|errno| match self.tool.variant {
+            Variant::Legacy => Fail::Kernel("RULE_APPEND", errno, String::new()),
+            Variant::Nft => self.refusals(&open, Vec::new()),
+        })
     }
 
-    /// The command that the kernel refused: the first with which the table is refused.
-    fn culprit(&mut self, open: &Open, errno: Errno) -> Fail {
-        if self.tool.variant == Variant::Legacy {
-            return Fail::Kernel("RULE_APPEND", errno, String::new());
-        }
-        let (mut fits, mut fails) = (0, open.commands.len());
-        let mut why = errno;
-        while fits + 1 < fails {
-            let middle = usize::midpoint(fits, fails);
-            match self.try_first(open, middle) {
-                Ok(()) => fits = middle,
-                Err(errno) => (fails, why) = (middle, errno),
+    /// What the kernel refuses of a batch: it goes on after a message that it refuses, to tell of all.
+    fn refusals(&self, open: &Open, mut refused: Vec<Refusal>) -> Fail {
+        let is_refused = |line: &usize| refused.iter().any(|refusal| refusal.line == *line);
+        let mut left: Vec<&(usize, Command)> =
+            open.commands.iter().filter(|(line, _)| !is_refused(line)).collect();
+        while let Err(errno) = self.try_commands(open, &left) {
+            let (mut fits, mut fails, mut why) = (0, left.len(), errno);
+            while fits + 1 < fails {
+                let middle = usize::midpoint(fits, fails);
+                match self.try_commands(open, &left[..middle]) {
+                    Ok(()) => fits = middle,
+                    Err(errno) => (fails, why) = (middle, errno),
+                }
             }
+            if left.is_empty() {
+                break;
+            }
+            let (line, command) = left.remove(fits);
+            let (what, object) = change_name(command);
+            refused.push(Refusal { line: *line, what, errno: why, object });
         }
-        let Some((line, command)) = open.commands.get(fails.saturating_sub(1)) else {
-            return Fail::Kernel("RULE_APPEND", why, String::new());
-        };
-        self.failed_at = *line;
-        let (what, object) = change_name(command);
-        Fail::Kernel(what, why, object)
+        refused.sort_by_key(|refusal| refusal.line);
+        Fail::Batch(refused)
     }
 
-    /// Whether the kernel accepts the table after the first commands; the table is restored.
-    fn try_first(&self, open: &Open, commands: usize) -> Result<(), Errno> {
+    /// Whether the kernel accepts the table after some commands; the table is restored.
+    fn try_commands(&self, open: &Open, commands: &[&(usize, Command)]) -> Result<(), Errno> {
         let mut draft = open.before.clone();
         if !self.options.noflush {
             draft.clear();
         }
         let mut unseen = String::new();
-        for (_, command) in &open.commands[..commands] {
-            // They succeeded before.
+        for (_, command) in commands {
+            // They succeeded before; one that needs a refused one is refused by the kernel.
             let _ = run::run(&mut draft, command.clone(), self.hosts, &mut unseen);
         }
         let netns = self.process.netns;

@@ -11,16 +11,15 @@ use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::socket::SockKind;
 use glassnet_sim::Nanos;
 
-use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::hosts::{Hosts, inet_aton};
 use crate::process::{Process, Running, Woken};
+use crate::resolver::{Family, Gai};
 use crate::services::{tcp_port_name, udp_port_name};
 use crate::sock::Sock;
 use crate::stop::Done;
 use options::{Options, failure};
 use relay::Relay;
 
-/// getaddrinfo(3)'s error for a name with `-n`.
-const NOT_KNOWN: &str = "Name or service not known";
 /// Number of attempts for a UDP port without `-w`, a second each.
 const UDP_SCAN_TIMEOUT: u64 = 3;
 
@@ -31,9 +30,9 @@ pub fn main(process: &mut Process) -> Running<'_> {
 
 async fn nc(process: &mut Process) -> Done<i32> {
     let options = options::parse(process.args())?;
-    let hosts = Hosts::read(process).await;
+    let mut hosts = Hosts::read(process).await;
     if options.listen {
-        return listen(process, &options, &hosts).await;
+        return listen(process, &options, &mut hosts).await;
     }
     let mut status = 1;
     for port in options::ports(&options.port, options.udp)? {
@@ -46,18 +45,25 @@ async fn nc(process: &mut Process) -> Done<i32> {
     Ok(status)
 }
 
-fn resolve(options: &Options, hosts: &Hosts, host: &str, what: &str) -> Done<Ipv4Addr> {
+async fn resolve(
+    process: &mut Process,
+    options: &Options,
+    hosts: &Hosts,
+    (host, what): (&str, &str),
+) -> Done<Ipv4Addr> {
     if let Some(address) = inet_aton(host) {
         return Ok(address);
     }
-    let failed = |why: &str| Err(failure(format!("getaddrinfo{what}: {why}")));
+    let failed = |gai: Gai| failure(format!("getaddrinfo{what}: {}", gai.text()));
     if host.parse::<std::net::Ipv6Addr>().is_ok() {
         return Err(failure("not modelled yet: IPv6"));
     }
     if options.numeric {
-        return failed(NOT_KNOWN);
+        return Err(failed(Gai::NoName));
     }
-    hosts.ipv4(host).map_or_else(|| failed(TEMPORARY_FAILURE), |found| Ok(found.0))
+    let family = if options.ipv4 { Family::Ipv4 } else { Family::Any };
+    let found = hosts.look_up(process, host, family).await;
+    found.map(|found| found.addresses[0]).map_err(failed)
 }
 
 fn open(process: &Process, options: &Options) -> Sock {
@@ -74,12 +80,12 @@ fn protocol(options: &Options) -> &'static str {
 }
 
 /// Binds to the source of `-s` and `-p`.
-fn bind_source(options: &Options, hosts: &Hosts, socket: &Sock) -> Done {
+async fn bind_source(process: &mut Process, options: &Options, hosts: &Hosts, socket: &Sock) -> Done {
     if options.source.is_none() && options.source_port.is_none() {
         return Ok(());
     }
     let address = match &options.source {
-        Some(source) => resolve(options, hosts, source, "")?,
+        Some(source) => resolve(process, options, hosts, (source, "")).await?,
         None => Ipv4Addr::UNSPECIFIED,
     };
     let port = options.source_port.as_deref().map_or(Ok(0), |port| local_port(options, port))?;
@@ -95,9 +101,10 @@ fn local_port(options: &Options, text: &str) -> Done<u16> {
 /// Connects to a port; `None` after an error message.
 async fn connect(process: &mut Process, options: &Options, hosts: &Hosts, port: u16) -> Done<Option<Sock>> {
     let host = options.host.clone().unwrap_or_default();
-    let address = resolve(options, hosts, &host, &format!(" for host \"{host}\" port {port}"))?;
+    let what = format!(" for host \"{host}\" port {port}");
+    let address = resolve(process, options, hosts, (&host, &what)).await?;
     let socket = open(process, options);
-    bind_source(options, hosts, &socket)?;
+    bind_source(process, options, hosts, &socket).await?;
     let deadline = options.timeout.map(|secs| process.now() + Nanos::from_secs(secs));
     let connected = match socket.connect(address, port) {
         Ok(()) if options.udp => Woken::Ready(Ok(())),
@@ -154,9 +161,9 @@ async fn udp_answers(process: &mut Process, options: &Options, socket: &Sock) ->
     true
 }
 
-async fn listen(process: &mut Process, options: &Options, hosts: &Hosts) -> Done<i32> {
+async fn listen(process: &mut Process, options: &Options, hosts: &mut Hosts) -> Done<i32> {
     let address = match &options.host {
-        Some(host) => resolve(options, hosts, host, "")?,
+        Some(host) => resolve(process, options, hosts, (host, "")).await?,
         None => Ipv4Addr::UNSPECIFIED,
     };
     let port = local_port(options, &options.port)?;
@@ -171,7 +178,7 @@ async fn listen(process: &mut Process, options: &Options, hosts: &Hosts) -> Done
 async fn listen_once(
     process: &mut Process,
     options: &Options,
-    hosts: &Hosts,
+    hosts: &mut Hosts,
     (address, port): (Ipv4Addr, u16),
 ) -> Done<i32> {
     let failed = |errno: Errno| failure(errno.strerror().to_owned());
@@ -182,7 +189,7 @@ async fn listen_once(
         socket.listen(1).map_err(failed)?;
     }
     let state = if options.udp { "Bound on" } else { "Listening on" };
-    report(process, options, hosts, state, socket.local());
+    report(process, options, hosts, (state, socket.local())).await;
     if options.udp {
         return listen_udp(process, options, hosts, socket).await;
     }
@@ -192,7 +199,7 @@ async fn listen_once(
         };
         let Some(connection) = accepted else { continue };
         let peer = connection.peer().unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
-        report(process, options, hosts, "Connection received on", peer);
+        report(process, options, hosts, ("Connection received on", peer)).await;
         let status = Relay::new(options, connection).run(process).await;
         if !options.keep {
             return Ok(status);
@@ -201,7 +208,7 @@ async fn listen_once(
 }
 
 /// Connects to the sender of the first datagram; with `-k`, prints datagrams of any sender.
-async fn listen_udp(process: &mut Process, options: &Options, hosts: &Hosts, socket: Sock) -> Done<i32> {
+async fn listen_udp(process: &mut Process, options: &Options, hosts: &mut Hosts, socket: Sock) -> Done<i32> {
     if options.keep {
         return Ok(Relay::new(options, socket).run(process).await);
     }
@@ -210,20 +217,29 @@ async fn listen_udp(process: &mut Process, options: &Options, hosts: &Hosts, soc
     }
     let Some(peer) = socket.peek_sender() else { return Ok(1) };
     socket.connect(peer.0, peer.1).map_err(|errno| failure(format!("connect: {}", errno.strerror())))?;
-    report(process, options, hosts, "Connection received on", peer);
+    report(process, options, hosts, ("Connection received on", peer)).await;
     Ok(Relay::new(options, socket).run(process).await)
 }
 
 /// Reports the listening address, or a peer.
-fn report(process: &mut Process, options: &Options, hosts: &Hosts, what: &str, end: (Ipv4Addr, u16)) {
+async fn report(
+    process: &mut Process,
+    options: &Options,
+    hosts: &mut Hosts,
+    (what, (address, port)): (&str, (Ipv4Addr, u16)),
+) {
     if !options.verbose {
         return;
     }
-    let named = hosts.name(end.0.into()).map(str::to_owned);
-    match (options.numeric, named) {
-        (true, _) => process.eprint(format!("{what} {} {}\n", end.0, end.1)),
-        (false, Some(name)) => process.eprint(format!("{what} {name} {}\n", end.1)),
-        // There is no name server.
-        (false, None) => process.eprint(format!("nc: getnameinfo: {TEMPORARY_FAILURE}\n")),
+    if options.numeric {
+        return process.eprint(format!("{what} {address} {port}\n"));
+    }
+    match hosts.learn(process, address).await {
+        Ok(()) => {
+            let numeric = address.to_string();
+            let name = hosts.name(address.into()).unwrap_or(&numeric);
+            process.eprint(format!("{what} {name} {port}\n"));
+        }
+        Err(gai) => process.eprint(format!("nc: getnameinfo: {}\n", gai.text())),
     }
 }

@@ -56,6 +56,8 @@ const HELP: &str = "\tCommand Summary:
 /// The options.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// `-4`.
+    pub ipv4: bool,
     /// `-l`.
     pub listen: bool,
     /// `-k`.
@@ -137,7 +139,7 @@ pub fn parse(args: &[String]) -> Done<Options> {
 
 fn set(options: &mut Options, name: &str, value: &str) -> Done {
     match name {
-        "4" => {}
+        "4" => options.ipv4 = true,
         "b" => options.broadcast = true,
         "C" => options.crlf = true,
         "d" => options.no_stdin = true,

@@ -124,7 +124,7 @@ impl Engine {
                 }
             };
             self.wait(process, next).await;
-            self.take(process);
+            self.take(process).await;
         }
         self.finish(process)
     }
@@ -300,23 +300,36 @@ impl Engine {
     }
 
     /// Handles received packets.
-    fn take(&mut self, process: &mut Process) {
+    async fn take(&mut self, process: &mut Process) {
         loop {
             match self.socket.receive() {
-                Ok(Some(packet)) => self.reply(process, &packet),
-                Ok(None) => match self.socket.receive_error() {
-                    Some(error) => drop(self.error(process, &error)),
-                    None => return,
-                },
-                // The error queue is not empty.
-                Err(_) => match self.socket.receive_error() {
-                    Some(error) => drop(self.error(process, &error)),
+                Ok(Some(packet)) => {
+                    if packet.from.0 == self.to {
+                        self.learn(process, self.to).await;
+                    }
+                    self.reply(process, &packet);
+                }
+                outcome => match self.socket.receive_error() {
+                    Some(error) => {
+                        self.learn(process, error.offender).await;
+                        self.error(process, &error);
+                    }
+                    None if outcome.is_ok() => return,
+                    // The error queue is not empty.
                     None => continue,
                 },
             }
             if self.in_flight() == 0 {
                 return;
             }
+        }
+    }
+
+    /// Asks for the name of an address that will be printed.
+    async fn learn(&mut self, process: &mut Process, address: Ipv4Addr) {
+        if !self.options.numeric && !self.options.quiet && !self.options.flood {
+            // Without a name it is printed as a number.
+            let _ = self.hosts.learn(process, address).await;
         }
     }
 

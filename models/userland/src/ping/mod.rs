@@ -12,8 +12,9 @@ use glassnet_kernel::net::core::sock::{set_rcvbuf, set_sndbuf};
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::tables::socket::{PmtuDisc, SockKind};
 
-use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::hosts::{Hosts, inet_aton};
 use crate::process::{Process, Running};
+use crate::resolver::Family;
 use crate::sock::{self, Sock};
 use crate::stop::{Done, Stop};
 use engine::Engine;
@@ -62,7 +63,7 @@ async fn ping(process: &mut Process) -> Done<i32> {
         process.eprint(format!("ping: sock4.fd: 3 (socktype: SOCK_RAW), {family}\n\n"));
     }
     let hosts = Hosts::read(process).await;
-    let (address, hostname, numeric) = resolve(&options, &hosts)?;
+    let (address, hostname, numeric) = resolve(process, &options, &hosts).await?;
     options.numeric |= numeric;
     if options.verbose {
         process.print(format!("ai->ai_family: AF_INET, ai->ai_canonname: '{hostname}'\n"));
@@ -89,7 +90,7 @@ async fn ping(process: &mut Process) -> Done<i32> {
 }
 
 /// Address of the target, name to print, and whether the target is numeric.
-fn resolve(options: &Options, hosts: &Hosts) -> Done<(Ipv4Addr, String, bool)> {
+async fn resolve(process: &mut Process, options: &Options, hosts: &Hosts) -> Done<(Ipv4Addr, String, bool)> {
     let target = &options.target;
     if let Some(address) = inet_aton(target) {
         return Ok((address, target.clone(), true));
@@ -100,9 +101,10 @@ fn resolve(options: &Options, hosts: &Hosts) -> Done<(Ipv4Addr, String, bool)> {
         }
         return error(2, "not modelled yet: IPv6");
     }
-    match hosts.ipv4(target) {
-        Some((address, name)) => Ok((address, name, false)),
-        None => error(2, &format!("{target}: {TEMPORARY_FAILURE}")),
+    let family = if options.ipv4 { Family::Ipv4 } else { Family::Any };
+    match hosts.look_up(process, target, family).await {
+        Ok(found) => Ok((found.addresses[0], found.canonical, false)),
+        Err(gai) => error(2, &format!("{target}: {}", gai.text())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use glassnet_kernel::netlink::Errno;
 
 use crate::getopt::{self, Long, Takes};
-use crate::hosts::{Hosts, TEMPORARY_FAILURE, inet_aton};
+use crate::hosts::Hosts;
 use crate::process::{Process, Signal, Woken};
 use crate::sock::{Sock, readable};
 use crate::stream::writable;
@@ -51,12 +51,13 @@ pub async fn main(process: &mut Process, args: &[&str]) -> i32 {
     };
     let address = match &options.bind {
         None => Ipv4Addr::UNSPECIFIED,
-        Some(bind) => match inet_aton(bind).or(Hosts::read(process).await.ipv4(bind).map(|found| found.0)) {
-            Some(address) => address,
-            None => {
+        Some(bind) => match Hosts::read(process).await.address(process, bind).await {
+            Ok(address) => address,
+            Err(gai) => {
                 process.eprint(format!(
-                    "{}socket.gaierror: [Errno -3] {TEMPORARY_FAILURE}\n",
-                    TRACEBACK_HEAD.to_owned() + TRACEBACK_NAME
+                    "{TRACEBACK_HEAD}{TRACEBACK_NAME}socket.gaierror: [Errno {}] {}\n",
+                    gai.number(),
+                    gai.text()
                 ));
                 return 1;
             }

@@ -35,7 +35,16 @@ pub fn main(process: &mut Process) -> Running<'_> {
 
 async fn traceroute(process: &mut Process) -> Done {
     let hosts = Hosts::read(process).await;
-    let options = options::parse(process.args(), &hosts)?;
+    let mut options = options::parse(process.args(), &hosts)?;
+    options.address = match hosts.address(process, &options.host).await {
+        Ok(address) => address,
+        Err(gai) => {
+            let (host, at, why) = (&options.host, options.host_at, gai.text());
+            return options::refuse(&format!(
+                "{host}: {why}\nCannot handle \"host\" cmdline arg `{host}' on position 1 (argc {at})"
+            ));
+        }
+    };
     let length = options.length.unwrap_or(PACKET).max(HEADERS);
     process.print(format!(
         "traceroute to {} ({}), {} hops max, {length} byte packets\n",
@@ -108,6 +117,10 @@ impl Trace {
                 self.expire(at, now);
                 if self.probes[at].done {
                     if at == start {
+                        if let Some(from) = self.probes[at].from.filter(|_| !self.options.numeric) {
+                            // Without a name it is printed as a number.
+                            let _ = self.hosts.learn(process, from).await;
+                        }
                         let line = self.describe(at);
                         process.print(line);
                         start += 1;

@@ -138,6 +138,8 @@ pub fn refuse<T>(text: &str) -> Done<T> {
 pub struct Options {
     /// Host as it was given.
     pub host: String,
+    /// Its place among the arguments.
+    pub host_at: usize,
     /// Its address.
     pub address: Ipv4Addr,
     /// Whole length of a packet in bytes, if given.
@@ -174,6 +176,7 @@ impl Options {
     fn new() -> Options {
         Options {
             host: String::new(),
+            host_at: 0,
             address: Ipv4Addr::UNSPECIFIED,
             length: None,
             dont_fragment: false,
@@ -212,7 +215,7 @@ pub fn parse(args: &[String], hosts: &Hosts) -> Done<Options> {
             operands.push((arg.to_owned(), at));
         }
     }
-    operand(&mut options, &operands, hosts)?;
+    operand(&mut options, &operands)?;
     check(&options)?;
     Ok(options)
 }
@@ -319,17 +322,12 @@ fn wait(text: &str, defaults: [f64; 3]) -> Option<[f64; 3]> {
     }
 }
 
-fn operand(options: &mut Options, operands: &[(String, usize)], hosts: &Hosts) -> Done {
+fn operand(options: &mut Options, operands: &[(String, usize)]) -> Done {
     let Some((host, at)) = operands.first() else { return refuse("Specify \"host\" missing argument.") };
-    let Some(address) = inet_aton(host).or_else(|| hosts.ipv4(host).map(|found| found.0)) else {
-        if host.contains(':') {
-            return refuse("traceroute: not modelled yet: IPv6");
-        }
-        return refuse(&format!(
-            "{host}: {TEMPORARY_FAILURE}\nCannot handle \"host\" cmdline arg `{host}' on position 1 (argc {at})"
-        ));
-    };
-    (options.host, options.address) = (host.clone(), address);
+    if host.contains(':') {
+        return refuse("traceroute: not modelled yet: IPv6");
+    }
+    (options.host, options.host_at) = (host.clone(), *at);
     if let Some((length, at)) = operands.get(1) {
         let Ok(bytes) = length.parse() else {
             return refuse(&format!(

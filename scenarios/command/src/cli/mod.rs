@@ -6,6 +6,7 @@
 //! | `run.rs` | `glassnet run` |
 //! | `shell.rs` | `glassnet shell` |
 //! | `walk.rs`, `trace.rs`, `pcap.rs`, `timeline.rs` | `glassnet walk`, `glassnet trace`, `glassnet pcap`, `glassnet timeline` |
+//! | `reach/` | `glassnet reach`: the command, and its picture |
 //! | `commands.rs` | `glassnet commands` |
 //! | `verify.rs` | `glassnet verify`, `glassnet record` |
 //! | `functions.rs` | both, on a kernel that tells which functions run |
@@ -22,6 +23,7 @@ mod commands;
 mod functions;
 mod fuzz;
 mod pcap;
+mod reach;
 mod referee;
 mod run;
 mod shell;
@@ -66,6 +68,8 @@ enum Command {
     Walk(walk::Args),
     /// Send one packet into a prepared lesson, and tell its way
     Trace(trace::Args),
+    /// Ask every pair of pods, nodes and machines with a packet, after a lesson has run
+    Reach(reach::Args),
     /// Write what each device saw as pcapng files
     Pcap(pcap::Args),
     /// Write what CPUs and queues did over time as a trace for Perfetto
@@ -136,6 +140,7 @@ fn command(command: Command) -> io::Result<Status> {
         Command::Shell(args) => shell::main(args),
         Command::Walk(args) => walk::main(args),
         Command::Trace(args) => trace::main(args),
+        Command::Reach(args) => reach::main(args),
         Command::Pcap(args) => pcap::main(args),
         Command::Timeline(args) => timeline::main(args),
         Command::Commands(args) => commands::main(args),

@@ -1,12 +1,11 @@
 //! `glassnet trace`: what would happen to this packet?
 
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use glassnet_scenarios::lab;
 use glassnet_scenarios::lesson::Lesson;
-use glassnet_scenarios::trace::{self, Host, Protocol, Question, TraceError};
+use glassnet_scenarios::trace::{self, Address, Asked, Host, Protocol, TraceError};
 use miette::Report;
 
 use super::{Status, complain, could_not, read_lesson};
@@ -17,13 +16,13 @@ pub(super) struct Args {
     /// A lesson, which is run to its end first; `-` reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Source address of the packet
+    /// Source of the packet: an address, pod/NAME, or a machine
     #[arg(short, long, value_name = "SRC")]
-    source: Ipv4Addr,
-    /// Destination address
+    source: Address,
+    /// Destination: an address, a service such as web, web.default.svc or svc/web, pod/NAME, or a machine
     #[arg(short, long, value_name = "DST")]
-    destination: Ipv4Addr,
-    /// Destination port; not with `--protocol icmp`
+    destination: Address,
+    /// Destination port; not with `--protocol icmp`, and not needed for a service that has one
     #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Source port; for ICMP the identifier
@@ -32,7 +31,7 @@ pub(super) struct Args {
     /// A TCP SYN, a UDP datagram, or an ICMP echo request
     #[arg(long, value_enum, default_value_t)]
     protocol: Protocol,
-    /// Where it begins; otherwise where SRC is an address, or where packets from SRC come in
+    /// Where it begins, or pod/NAME; otherwise where SRC is an address, or where packets from SRC come in
     #[arg(long, value_name = "MACHINE[/NETNS]")]
     from: Option<Host>,
     /// It comes in by this device, from outside
@@ -41,7 +40,7 @@ pub(super) struct Args {
     /// Run only the lesson's blocks up to this one, counted from 1
     #[arg(long, value_name = "N")]
     block: Option<usize>,
-    /// Every branch of `-m statistic --mode random`, with its probability
+    /// Every branch of `-m statistic --mode random` and of IPVS's schedulers rr and wrr, with its probability
     #[arg(long)]
     all: bool,
     /// An object a line
@@ -57,19 +56,17 @@ Examples:
   glassnet trace lesson.md -s 10.0.0.2 -d 10.96.0.10 -p 80          a TCP SYN from whoever is 10.0.0.2
   glassnet trace lesson.md -s 10.0.0.2 -d 10.96.0.10 -p 80 --all    and every backend that it may reach
   glassnet trace lesson.md --block 3 -s 10.0.0.2 -d 10.0.0.3 -p 80  as it is after the lesson's third block
+  glassnet trace cluster.md -s pod/client -d web.default.svc --all  every endpoint of a service
   glassnet trace lesson.md -s 192.0.2.7 -d 203.0.113.1 -p 8080 --from node1 --in eth0   from outside
   glassnet trace lesson.md -s 10.0.0.2 -d 10.0.0.3 --protocol icmp --json | jq -r 'select(.type == \"branch\") | .verdict'
 
-Under each phase stand the rules that decided, as iptables-save prints them, in the words of the kernel's TRACE.
+Under each phase stand the rules that decided, as iptables-save prints them, in the words of the kernel's TRACE; in a
+cluster also the service and the endpoint behind them, and why kube-proxy wrote them.
 
 Exit status: 0 delivered, or sent out of the lesson's machines; 1 dropped or refused (with --all: in some branch);
 2 could not run.";
 
 pub(super) fn main(args: Args) -> io::Result<Status> {
-    let question = match question(&args) {
-        Ok(question) => question,
-        Err(error) => return Ok(could_not(&error)),
-    };
     let lesson = match read_lesson(&args.file) {
         Ok(lesson) => lesson,
         Err(report) => return Ok(complain(&report)),
@@ -78,9 +75,18 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
         Ok(lesson) => lesson,
         Err(error) => return Ok(could_not(&error)),
     };
+    let asked = Asked {
+        src: args.source,
+        dst: args.destination,
+        protocol: args.protocol,
+        sport: args.sport,
+        dport: args.port,
+        from: args.from,
+        input: args.input,
+    };
     let answered = match args.all {
-        true => trace::ask_all(&lesson, args.seed, &question),
-        false => trace::ask(&lesson, args.seed, &question, None).map(|answer| (vec![answer], true)),
+        true => trace::ask_all(&lesson, args.seed, &asked),
+        false => trace::ask(&lesson, args.seed, &asked, None).map(|answer| (vec![answer], true)),
     };
     let (answers, whole) = match answered {
         Ok(answered) => answered,
@@ -100,26 +106,8 @@ pub(super) fn main(args: Args) -> io::Result<Status> {
     })
 }
 
-fn question(args: &Args) -> Result<Question, String> {
-    let dport = match (args.protocol, args.port) {
-        (Protocol::Icmp, Some(_)) => return Err("--port: ICMP has no ports".to_owned()),
-        (Protocol::Icmp, None) => 0,
-        (protocol, None) => return Err(format!("--port is missing: {protocol} goes to a port")),
-        (_, Some(port)) => port,
-    };
-    Ok(Question {
-        src: args.source,
-        dst: args.destination,
-        protocol: args.protocol,
-        sport: args.sport,
-        dport,
-        from: args.from.clone(),
-        input: args.input.clone(),
-    })
-}
-
 /// The lesson with its blocks up to `last` only.
-fn upto(mut lesson: Lesson, last: Option<usize>) -> Result<Lesson, String> {
+pub(super) fn upto(mut lesson: Lesson, last: Option<usize>) -> Result<Lesson, String> {
     let count = lesson.blocks.len();
     match last {
         Some(last) if last == 0 || last > count => {

@@ -6,8 +6,10 @@ use std::net::Ipv4Addr;
 
 use super::ipvs::ip_vs_core::ip_vs_conn_of_sent;
 use crate::Cx;
-use crate::extension::{Par, XtMatch};
+use crate::extension::{Par, Refused, XtMatch};
+use crate::ids::NetnsId;
 use crate::module::Module;
+use crate::netlink::Errno;
 use crate::tables::conntrack::Dir;
 
 /// `ipvs`: what a packet is to IPVS. Each may be inverted (`true` first).
@@ -41,6 +43,11 @@ impl XtMatch for Ipvs {
 
     fn matches(&mut self, cx: &mut Cx, par: &mut Par) -> bool {
         ipvs_mt(cx, par, self).unwrap_or(false)
+    }
+
+    fn check_named(&self, cx: &Cx, _: NetnsId) -> Result<(), Refused> {
+        // `xt_request_find_match`
+        if cx.k.config.xt_ipvs { Ok(()) } else { Err(Refused { errno: Errno::ENOENT, log: None }) }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod arp;
 mod bytes;
+mod domain;
 mod dump;
 mod gre;
 mod icmp;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::bytes::{Bytes, Print, Truncated, checksum_should_be};
 use super::ip::Network;
 use super::names::{bits, lookup};
-use super::{Nd, text};
+use super::{Nd, domain, text};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -282,6 +282,10 @@ fn payload(nd: &mut Nd, p: Bytes, header: usize, length: usize, flags: u8) -> Pr
         return Ok(());
     }
     let ports = [p.u16(0)?, p.u16(2)?];
+    if ports.contains(&domain::PORT) && length > 2 {
+        nd.put(" ");
+        return domain::domain(nd, body.from(2), length - 2);
+    }
     if ports.contains(&80) || ports.contains(&8080) {
         nd.put(": ");
         return text::http(nd, body, length);

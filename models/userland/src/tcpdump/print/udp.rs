@@ -5,11 +5,11 @@ use glassnet_wire::vxlan::VXLAN_PORT;
 
 use super::bytes::{Bytes, Print, checksum_should_be};
 use super::ip::Network;
-use super::{Nd, link};
+use super::{Nd, domain, link};
 
 /// Prints a UDP datagram.
 ///
-/// Not modelled: application payloads other than VXLAN and Geneve; they print as `UDP, length`.
+/// Not modelled: application payloads other than DNS, VXLAN and Geneve; they print as `UDP, length`.
 pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     nd.protocol = "udp";
     if !p.has(2, 2) {
@@ -47,6 +47,9 @@ pub fn udp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     }
     if nd.options.quick == 0 && (source_port == GENEVE_PORT || port == GENEVE_PORT) {
         return geneve(nd, p.from(8), payload);
+    }
+    if nd.options.quick == 0 && (source_port == domain::PORT || port == domain::PORT) {
+        return domain::domain(nd, p.from(8), payload);
     }
     if said > payload && !network.fragmented {
         nd.put(&format!("UDP, bad length {said} > {payload}"));

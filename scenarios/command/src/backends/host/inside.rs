@@ -104,10 +104,15 @@ while IFS= read -r -d '' __glassnet_prompt </run/glassnet/prompt; do
   printf '\036%d\036' "$__glassnet_last"
 done"#;
 
+/// Files of named namespaces.
+const NETNS_ETC: &str = "/etc/netns";
+
 /// Everything read-only, then what a machine has of its own on top.
 fn mounts() -> io::Result<()> {
     const NONE: Option<&str> = None;
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+    // Files of namespaces (ip-netns(8)) need a directory to stand in; without one a lesson that writes some fails.
+    let _ = fs::create_dir(NETNS_ETC);
     read_only_below_root()?;
     let tmpfs = |at: &str, mode: &str| mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(mode));
     tmpfs("/run", "mode=755")?;
@@ -118,7 +123,7 @@ fn mounts() -> io::Result<()> {
     tmpfs("/tmp", "mode=1777")?;
     tmpfs("/root", "mode=700")?;
     // Open vSwitch keeps its database and its logs there.
-    for at in ["/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch"] {
+    for at in [NETNS_ETC, "/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch"] {
         if Path::new(at).exists() {
             tmpfs(at, "mode=755")?;
         }

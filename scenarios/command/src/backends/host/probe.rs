@@ -65,6 +65,7 @@ fn ask() -> KernelConfig {
         gre: is_module_there("ip_gre"),
         fou: is_module_there("fou"),
         ip_vs: is_module_there("ip_vs"),
+        no_xt_ipvs: ask("iptables -C INPUT -m ipvs --ipvs 2>&1").contains("missing kernel module"),
         no_fb_tunnels: fs::read_to_string(FB_TUNNELS).is_ok_and(|only| only.trim() != "0"),
         openvswitch: is_module_there("openvswitch"),
         no_ovs_ct_limit: place() == "uml",

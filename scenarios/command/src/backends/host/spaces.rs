@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use glassnet_kernel::tables::inet_conf::CONF_TABLE;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::ChosenMac;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -258,9 +259,10 @@ pub(super) type Settings = Vec<(String, String)>;
 /// Those of a machine that was just switched on.
 pub(super) fn compiled_in() -> Settings {
     let of = |which: &'static str| {
-        COMPILED_IN
+        // `forwarding` comes first in the table because it changes others.
+        CONF_TABLE
             .iter()
-            .map(move |(name, value)| (format!("ipv4/conf/{which}/{name}"), (*value).to_owned()))
+            .map(move |(_, name, value)| (format!("ipv4/conf/{which}/{name}"), value.to_string()))
     };
     CONF.into_iter().flat_map(of).collect()
 }
@@ -269,37 +271,20 @@ pub(super) fn compiled_in() -> Settings {
 /// where the machine's own is the kernel's first (`net.core.devconf_inherit_init_net` 0).
 fn inherited() -> std::io::Result<Settings> {
     let mut all = Settings::new();
-    for which in CONF {
-        for (name, _) in COMPILED_IN {
-            let name = format!("ipv4/conf/{which}/{name}");
-            let value = fs::read_to_string(Path::new("/proc/sys/net").join(&name))?;
-            all.push((name, value.trim().to_owned()));
+    for (name, _) in compiled_in() {
+        let path = Path::new("/proc/sys/net").join(&name);
+        if path.exists() {
+            all.push((name, fs::read_to_string(path)?.trim().to_owned()));
         }
     }
     Ok(all)
 }
 
-/// IPv4 device settings as the kernel is compiled; `forwarding` comes first because it changes others.
-const COMPILED_IN: [(&str, &str); 13] = [
-    ("forwarding", "0"),
-    ("rp_filter", "0"),
-    ("accept_local", "0"),
-    ("accept_redirects", "1"),
-    ("send_redirects", "1"),
-    ("secure_redirects", "1"),
-    ("shared_media", "1"),
-    ("proxy_arp", "0"),
-    ("arp_filter", "0"),
-    ("arp_ignore", "0"),
-    ("arp_announce", "0"),
-    ("arp_notify", "0"),
-    ("log_martians", "0"),
-];
-
-/// Writes a setting of this thread's namespace; one that this kernel does not have needs no writing.
+/// Writes a setting of this thread's namespace. One that has the value already is not written, because devices no longer follow
+/// a `default` that was (`state` of `struct ipv4_devconf`); one that this kernel does not have needs no writing.
 fn set(name: &str, value: &str) -> std::io::Result<()> {
     let path = Path::new("/proc/sys/net").join(name);
-    if path.exists() { fs::write(path, value) } else { Ok(()) }
+    if !path.exists() || fs::read_to_string(&path)?.trim() == value { Ok(()) } else { fs::write(path, value) }
 }
 
 /// Name and address of each Ethernet device of this thread's namespace.

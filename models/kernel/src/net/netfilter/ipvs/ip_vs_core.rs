@@ -32,6 +32,7 @@ use crate::net::ipv4::icmp::{ICMP_PORT_UNREACH, IcmpError, icmp_send};
 use crate::net::ipv4::ip_fragment::gather;
 use crate::net::ipv4::ip_input::ip_hdr;
 use crate::net::ipv4::netfilter::ip_route_me_harder;
+use crate::note::{IpvsChooser, IpvsNote, Note};
 use crate::tables::conntrack::NfCt;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::frag::DefragUser;
@@ -265,7 +266,10 @@ fn in_hook(cx: &mut Cx, skb: SkbId, state: &HookState) -> Verdict {
         None => None,
     };
     let id = match found {
-        Some(id) => id,
+        Some(id) => {
+            note_choice(cx, id, IpvsChooser::Connection);
+            id
+        }
         None => match ip_vs_try_to_schedule(cx, skb, state, &mut iph) {
             Ok(id) => id,
             Err(verdict) => return verdict,
@@ -277,6 +281,19 @@ fn in_hook(cx: &mut Cx, skb: SkbId, state: &HookState) -> Verdict {
     count_in_pkts(cx, id);
     ip_vs_conn_put(cx, id);
     verdict
+}
+
+/// Notes which destination a connection has.
+fn note_choice(cx: &mut Cx, id: ConnId, by: IpvsChooser) {
+    let Some(found) = conn(cx.k, id) else { return };
+    let ConnParam { protocol, vaddr, vport, .. } = found.param;
+    let dest = Some((found.daddr, found.dport));
+    cx.note(|_| Note::Ipvs(IpvsNote { service: (protocol, vaddr, vport), dest, by }));
+}
+
+/// The scheduler of a service, as notes name it.
+pub(super) fn chooser(k: &Kernel, id: SvcId) -> IpvsChooser {
+    IpvsChooser::Scheduler(svc(k, id).map_or("", |svc| svc.scheduler))
 }
 
 /// A packet was sent to the destination; with one-packet scheduling the template counts it.
@@ -413,6 +430,7 @@ pub(super) fn ip_vs_schedule(
             ConnParam { protocol: iph.protocol, caddr: iph.caddr(), cport, vaddr: iph.vaddr(), vport };
         let dport = if dest.port != 0 { dest.port } else { vport };
         let made = ip_vs_conn_new(cx, netns, skb, param, (dest.addr, dport), flags, Some(chosen));
+        note_choice(cx, made, chooser(cx.k, id));
         count(cx, chosen, netns, |stats| stats.cnt.conns += 1);
         Ok(made)
     })
@@ -453,6 +471,7 @@ fn ip_vs_sched_persist(
         let param = ConnParam { protocol, caddr: snet, cport: 0, vaddr, vport: template_port };
         cx.call(Func::IpVsCtInGet, skb);
         let known = cx.k.ip_vs.conns.template(netns, &param);
+        let mut by = IpvsChooser::Template;
         let template = match known.filter(|template| ip_vs_check_template(cx, skb, *template)) {
             Some(template) => template,
             None => {
@@ -460,6 +479,7 @@ fn ip_vs_sched_persist(
                 let dest = dest(cx.k, chosen).ok_or(Ignored::NoDest)?.spec;
                 let dport = if of_port && key.port() != FTP_PORT { dest.port } else { 0 };
                 let end = (dest.addr, dport);
+                by = chooser(cx.k, id);
                 let made = ip_vs_conn_new(cx, netns, skb, param, end, CONN_F_TEMPLATE, Some(chosen));
                 if let Some(template) = cx.k.ip_vs.conns.get_mut(made) {
                     template.timeout = timeout;
@@ -474,6 +494,7 @@ fn ip_vs_sched_persist(
             ConnParam { protocol: iph.protocol, caddr: iph.caddr(), cport, vaddr: iph.vaddr(), vport };
         let flags = one_packet(cx.k, id, iph.protocol);
         let made = ip_vs_conn_new(cx, netns, skb, param, (dest.addr, dport), flags, Some(chosen));
+        note_choice(cx, made, by);
         ip_vs_control_add(cx, made, template);
         ip_vs_conn_put(cx, template);
         count(cx, chosen, netns, |stats| stats.cnt.conns += 1);

@@ -6,12 +6,13 @@ use glassnet_wire::ipv4::IPPROTO_TCP;
 
 use super::super::nf_nat_core::Manip;
 use super::super::nf_nat_proto::manip_ipv4;
-use super::ip_vs_core::{Ignored, IpVsIphdr, conn, ip_vs_leave, ip_vs_schedule, skb_ports};
+use super::ip_vs_core::{Ignored, IpVsIphdr, chooser, conn, ip_vs_leave, ip_vs_schedule, skb_ports};
 use super::ip_vs_ctl::{ip_vs_service_find, ip_vs_todrop};
 use super::{ip_vs_proto_tcp as tcp, ip_vs_proto_udp as udp};
 use crate::Cx;
 use crate::hook::Verdict;
 use crate::ids::SkbId;
+use crate::note::{IpvsNote, Note};
 use crate::tables::conntrack::Tuple;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::ip_vs::conn::ConnId;
@@ -61,7 +62,11 @@ pub(super) fn schedule_by_ports(
     match ip_vs_schedule(cx, skb, svc, iph) {
         Ok(id) => Scheduled::Conn(id),
         Err(Ignored::Accept) => Scheduled::None,
-        Err(Ignored::NoDest) => Scheduled::Verdict(ip_vs_leave(cx, skb, svc, state, iph)),
+        Err(Ignored::NoDest) => {
+            let by = chooser(cx.k, svc);
+            cx.note(|_| Note::Ipvs(IpvsNote { service: end, dest: None, by }));
+            Scheduled::Verdict(ip_vs_leave(cx, skb, svc, state, iph))
+        }
     }
 }
 

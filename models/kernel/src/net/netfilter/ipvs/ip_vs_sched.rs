@@ -10,6 +10,7 @@ use super::{
     ip_vs_dh, ip_vs_fo, ip_vs_lblc, ip_vs_lblcr, ip_vs_lc, ip_vs_mh, ip_vs_nq, ip_vs_ovf, ip_vs_rr,
     ip_vs_sed, ip_vs_sh, ip_vs_wlc, ip_vs_wrr,
 };
+use crate::chance::{Chance, Chooser};
 use crate::door::Func;
 use crate::ids::SkbId;
 use crate::netlink::Errno;
@@ -124,11 +125,40 @@ pub(super) fn unchanged(_: &mut Services, _: SvcId, _: Change) {}
 /// The scheduler of a service chooses a destination.
 pub(super) fn schedule(cx: &mut Cx, skb: SkbId, id: SvcId, iph: &IpVsIphdr) -> Option<DestId> {
     let scheduler = svc(cx.k, id).and_then(|svc| find(svc.scheduler))?;
-    let chosen = cx.within(scheduler.func, skb, |cx| (scheduler.schedule)(cx, skb, id, iph));
+    let turns = if cx.is_scripted(skb) { turns(cx.k, id, scheduler.name) } else { Vec::new() };
+    let chosen = cx.within(scheduler.func, skb, |cx| {
+        let fall = cx.trace.script.next().filter(|_| turns.len() > 1);
+        match fall.and_then(|fall| turns.get(fall)) {
+            Some((given, _)) => Ok(*given),
+            None => (scheduler.schedule)(cx, skb, id, iph),
+        }
+    });
+    if let (Ok(chosen), true) = (&chosen, turns.len() > 1)
+        && let Some(outcome) = turns.iter().position(|(dest, _)| dest == chosen)
+    {
+        let shares = turns.iter().map(|(_, share)| *share).collect();
+        let by = Chooser::Scheduler(scheduler.name);
+        cx.trace.script.met.push(Chance { by, shares, outcome });
+    }
     if let Err(Some(text)) = chosen {
         ip_vs_scheduler_err(cx, id, text);
     }
     chosen.ok()
+}
+
+/// The destinations among which new connections take turns, and how often each has one. Other schedulers than these decide by load or
+/// by address: then the destination is certain.
+fn turns(k: &Kernel, id: SvcId, scheduler: &str) -> Vec<(DestId, u32)> {
+    let share: fn(&Dest) -> u32 = match scheduler {
+        "rr" => |_| 1,
+        "wrr" => |dest| dest.spec.weight.unsigned_abs(),
+        _ => return Vec::new(),
+    };
+    let takers = k.ip_vs.services.dests_of(id).filter(|(_, dest)| dest.takes_new());
+    let mut turns: Vec<_> = takers.map(|(id, dest)| (id, share(dest))).collect();
+    // The list has the newest first.
+    turns.reverse();
+    turns
 }
 
 /// The log tells that a service has no destination (`ip_vs_scheduler_err`).
