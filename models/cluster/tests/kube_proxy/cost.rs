@@ -53,7 +53,8 @@ impl Node {
         ] {
             node.ran(INIT_NET, line);
         }
-        node.pod = node.world().kernel(MACHINE).netns_names["pod"];
+        let pod = node.world().kernel(MACHINE).netns_names["pod"];
+        node.pod = pod;
         for line in [
             "ip link set eth0 up",
             "ip addr add 10.244.1.9/24 dev eth0",
