@@ -101,6 +101,7 @@ rules! {
     what_vlan_devices_do: "vlan",
     tunnels_whose_packets_say_where: "vxlan-external",
     what_a_vxlan_device_takes: "vxlan",
+    what_wget_says: "wget",
     zones_of_connections: "zones",
 }
 

@@ -214,7 +214,7 @@ impl Session<'_> {
             }
             Err(why) => {
                 self.tell(&format!("failed: {}.\n", Gai::text(why)));
-                self.tell(&format!("wget: unable to resolve host address ‘{host}’\n"));
+                self.tell(&format!("wget: unable to resolve host address '{host}'\n"));
                 Err(NETWORK)
             }
         }
@@ -241,7 +241,7 @@ impl Session<'_> {
         };
         if status != 204 {
             self.say(&format!("Length: {}\n", fetched.length()));
-            self.say(&format!("Saving to: ‘{}’\n", kept.as_deref().unwrap_or("STDOUT")));
+            self.say(&format!("Saving to: '{}'\n", kept.as_deref().unwrap_or("STDOUT")));
         }
         let bytes = fetched.response.body.len();
         if let Err(code) = self.write(kept.as_deref(), &fetched.response.body).await {
@@ -339,7 +339,7 @@ impl Session<'_> {
                 self.say(&format!("{clock} ({speed}) - written to stdout {size}\n\n"))
             }
             (Verbosity::Verbose, Some(file)) => {
-                self.say(&format!("{clock} ({speed}) - ‘{file}’ saved {size}\n\n"));
+                self.say(&format!("{clock} ({speed}) - '{file}' saved {size}\n\n"));
             }
             (_, file) => {
                 let file = file.unwrap_or("-");
@@ -369,7 +369,7 @@ fn read_url(text: &str) -> Result<Url, String> {
             "http" if rest.is_empty() || rest.starts_with('/') => return Err("Invalid host name.".to_owned()),
             "http" => {}
             "https" | "ftp" | "ftps" => return Err(format!("not modelled yet: {scheme}")),
-            _ => return Err(format!("Unsupported scheme ‘{scheme}’.")),
+            _ => return Err(format!("Unsupported scheme '{scheme}'.")),
         }
     }
     Url::parse(text).map_err(|(_, why)| why)

@@ -161,7 +161,7 @@ impl Options {
                     self.headers.push((name.to_owned(), value.trim().to_owned()));
                 }
                 _ => {
-                    let text = format!("--header: Invalid header ‘{value}’.");
+                    let text = format!("--header: Invalid header '{value}'.");
                     return Err(Stop::Wrong(text, false, 2));
                 }
             },
@@ -201,7 +201,7 @@ fn period(option: &str, text: &str) -> Result<Option<Nanos>, Stop> {
         .ok()
         .filter(|number| figures.starts_with(|c: char| c.is_ascii_digit()) && *number < 1e9);
     let Some(seconds) = seconds else {
-        return Err(Stop::Wrong(format!("--{option}: Invalid time period ‘{text}’"), false, 2));
+        return Err(Stop::Wrong(format!("--{option}: Invalid time period '{text}'"), false, 2));
     };
     Ok((seconds > 0.0).then(|| Nanos((seconds * unit * 1e9) as u64)))
 }
