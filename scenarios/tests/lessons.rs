@@ -13,6 +13,9 @@ fn print_what_they_say(folder: &str, least: usize) {
     let mut lessons = 0;
     for entry in fs::read_dir(&folder).expect("the lessons") {
         let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let lesson = Lesson::parse(&path, text).unwrap_or_else(|error| panic!("{error}"));
         let outcomes =

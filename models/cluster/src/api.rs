@@ -34,8 +34,11 @@ pub struct ApiServer {
     store: Mutex<Store>,
     ran: Mutex<Vec<Ran>>,
     execs: Mutex<BTreeMap<String, Vec<Exec>>>,
-    logs: Mutex<BTreeMap<Key, BTreeMap<String, Vec<Arc<Log>>>>>,
+    logs: Mutex<BTreeMap<Key, Logs>>,
 }
+
+/// The outputs of a pod's containers, by their names: one for each start.
+type Logs = BTreeMap<String, Vec<Arc<Log>>>;
 
 /// The output of a container, from its start to its end.
 #[derive(Default)]

@@ -82,7 +82,7 @@ fn parse(args: &[String], asking: Asking) -> Done<Options> {
 
 async fn host(process: &mut Process) -> Done<i32> {
     let mut conf = lookup::conf(process).await;
-    let mut options = parse(&process.args().to_vec(), Asking::of(&conf))?;
+    let mut options = parse(process.args(), Asking::of(&conf))?;
     conf.ndots = options.ndots.unwrap_or(conf.ndots);
     if let Some(server) = options.server.clone() {
         let Ok(address) = Hosts::read(process).await.address(process, &server).await else {

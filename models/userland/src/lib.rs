@@ -149,9 +149,9 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/tracepath", "20221126", tracepath::main),
     Program::new("/usr/bin/traceroute", "2.1.2", traceroute::main),
     Program::new("/usr/bin/uname", "9.1", identity::uname),
+    Program::new("/usr/bin/wget", "1.21.3", wget::main),
     Program::new("/usr/sbin/xtables-legacy-multi", "1.8.9", iptables::main),
     Program::new("/usr/sbin/xtables-nft-multi", "1.8.9", iptables::main),
-    Program::new("/usr/bin/wget", "1.21.3", wget::main),
 ];
 
 /// Everything that is installed: [`PROGRAMS`], and what is refused by name ([`unmodelled::UNMODELLED`]).

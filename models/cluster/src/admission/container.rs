@@ -165,7 +165,7 @@ fn env(at: &str, variable: &EnvVar, causes: &mut Vec<Cause>) {
     let path = field.field_path.as_str();
     let is_entry =
         ["metadata.labels['", "metadata.annotations['"].iter().any(|begin| path.starts_with(begin));
-    if !POD_FIELDS.contains(&path) && !(is_entry && path.ends_with("']")) {
+    if !(POD_FIELDS.contains(&path) || is_entry && path.ends_with("']")) {
         causes.push(Cause::invalid(
             format!("{at}.valueFrom.fieldRef.fieldPath"),
             path,

@@ -156,7 +156,7 @@ async fn read(process: &mut Process, options: &Options) -> Result<Config, String
 }
 
 async fn nginx(process: &mut Process) -> Done<i32> {
-    let options = parse(&process.args().to_vec())?;
+    let options = parse(process.args())?;
     let path = below(process, &options.prefix, &options.config);
     let config = match read(process, &options).await {
         Ok(config) => config,

@@ -331,7 +331,7 @@ impl Session<'_> {
             return NETWORK;
         }
         (self.saved, self.bytes) = (self.saved + 1, self.bytes + bytes);
-        self.time = self.time + fetched.time;
+        self.time += fetched.time;
         let of = fetched.response.length().filter(|_| fetched.response.status != 204);
         let size = of.map_or(format!("[{bytes}]"), |whole| format!("[{bytes}/{whole}]"));
         match (self.options.verbosity, file) {

@@ -203,5 +203,5 @@ fn period(option: &str, text: &str) -> Result<Option<Nanos>, Stop> {
     let Some(seconds) = seconds else {
         return Err(Stop::Wrong(format!("--{option}: Invalid time period '{text}'"), false, 2));
     };
-    Ok((seconds > 0.0).then(|| Nanos((seconds * unit * 1e9) as u64)))
+    Ok((seconds > 0.0).then_some(Nanos((seconds * unit * 1e9) as u64)))
 }

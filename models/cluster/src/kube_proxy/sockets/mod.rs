@@ -17,6 +17,7 @@ mod tcp;
 mod udp;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -131,15 +132,17 @@ impl Sockets {
         };
         self.open.retain(|place, open| is_same(place, open));
         for (place, listener) in wanted {
-            if !self.open.contains_key(&place) {
-                match Open::new(process, place, listener.purpose.clone()) {
-                    Ok(open) => _ = self.open.insert(place, open),
-                    Err(errno) => process.eprint(refused(&listener, errno)),
-                }
-            }
-            if let Some(open) = self.open.get_mut(&place) {
-                open.update(process, listener.purpose);
-            }
+            let open = match self.open.entry(place) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(vacant) => match Open::new(process, place, listener.purpose.clone()) {
+                    Ok(open) => vacant.insert(open),
+                    Err(errno) => {
+                        process.eprint(refused(&listener, errno));
+                        continue;
+                    }
+                },
+            };
+            open.update(process, listener.purpose);
         }
     }
 

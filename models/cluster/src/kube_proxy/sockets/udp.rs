@@ -2,6 +2,7 @@
 //! endpoint, which is closed when nothing has passed for a while.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::tables::socket::SockKind;
@@ -49,16 +50,17 @@ impl Clients {
         balancer: &mut Balancer,
         from: (Ipv4Addr, u16),
     ) -> Option<&mut Client> {
-        if !self.0.contains_key(&from) {
-            let now = process.now();
-            let endpoint = (0..ATTEMPTS).find_map(|attempt| {
-                let to = balancer.next(from.0, now, attempt > 0)?;
-                let endpoint = Sock::open(process, SockKind::Udp);
-                endpoint.connect(*to.ip(), to.port()).is_ok().then_some(endpoint)
-            })?;
-            self.0.insert(from, Client { endpoint, deadline: now + TIMEOUT });
-        }
-        self.0.get_mut(&from)
+        let vacant = match self.0.entry(from) {
+            Entry::Occupied(known) => return Some(known.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let now = process.now();
+        let endpoint = (0..ATTEMPTS).find_map(|attempt| {
+            let to = balancer.next(from.0, now, attempt > 0)?;
+            let endpoint = Sock::open(process, SockKind::Udp);
+            endpoint.connect(*to.ip(), to.port()).is_ok().then_some(endpoint)
+        })?;
+        Some(vacant.insert(Client { endpoint, deadline: now + TIMEOUT }))
     }
 
     /// What they wait for.

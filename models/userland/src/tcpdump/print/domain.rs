@@ -1,7 +1,7 @@
 //! DNS.
 
 use simple_dns::rdata::{OPT, RData};
-use simple_dns::{Packet, PacketFlag, QTYPE, Question, RCODE, ResourceRecord};
+use simple_dns::{Packet, PacketFlag, QTYPE, Question, ResourceRecord};
 
 use super::Nd;
 use super::bytes::{Bytes, Print};
@@ -16,70 +16,92 @@ pub const PORT: u16 = 53;
 /// Not modelled: parts of a message that was cut short, and what is in records of rarer types.
 pub fn domain(nd: &mut Nd, p: Bytes, length: usize) -> Print {
     nd.protocol = "domain";
-    let bytes = p.take(0, length)?;
-    let Ok(packet) = Packet::parse(bytes) else {
-        nd.truncated();
+    if length < HEADER {
+        nd.put(&format!("domain [length {length} < {HEADER}] (invalid)"));
         return Ok(());
-    };
-    let verbose = nd.options.verbose;
-    let text = match packet.has_flags(PacketFlag::RESPONSE) {
-        true => response(&packet, verbose),
-        false => query(&packet, verbose),
-    };
-    nd.put(&format!("{text} ({length})"));
+    }
+    let bytes = p.take(0, length)?;
+    nd.put(&header(bytes));
+    match Packet::parse(bytes) {
+        Ok(packet) => nd.put(&format!("{} ({length})", body(&packet, nd.options.verbose))),
+        Err(_) => nd.truncated(),
+    }
     Ok(())
 }
 
-fn query(packet: &Packet, verbose: u8) -> String {
-    let flag = |flag: PacketFlag, sign: &'static str| if packet.has_flags(flag) { sign } else { "" };
-    let mut text = packet.id().to_string();
-    text += flag(PacketFlag::RECURSION_DESIRED, "+");
-    text += flag(PacketFlag::CHECKING_DISABLED, "%");
-    for (count, usual, name) in [
-        (packet.questions.len(), 1, "q"),
-        (packet.answers.len(), 0, "a"),
-        (packet.name_servers.len(), 0, "n"),
-        (additional(packet), 0, "au"),
-    ] {
-        if count != usual {
-            text += &format!(" [{count}{name}]");
+/// What follows the header.
+fn body(packet: &Packet, verbose: u8) -> String {
+    let questions = || packet.questions.iter().map(question).collect::<Vec<_>>().join(",");
+    let mut text = String::new();
+    if !packet.has_flags(PacketFlag::RESPONSE) {
+        text += &questions();
+    } else {
+        if verbose > 1 && !packet.questions.is_empty() {
+            text += &format!(" q:{}", questions());
         }
+        let counts = (packet.answers.len(), packet.name_servers.len(), additional(packet));
+        text += &format!(" {}/{}/{}", counts.0, counts.1, counts.2);
+        text += &records(&packet.answers, verbose);
     }
-    text += &packet.questions.iter().map(question).collect::<Vec<_>>().join(",");
     if verbose > 1 {
         text += &rest(packet, verbose);
     }
     text
 }
 
-fn response(packet: &Packet, verbose: u8) -> String {
-    let flag = |flag: PacketFlag, sign: &'static str| if packet.has_flags(flag) { sign } else { "" };
-    let mut text = packet.id().to_string();
-    text += match packet.rcode() {
-        RCODE::NoError => "",
-        RCODE::FormatError => " FormErr",
-        RCODE::ServerFailure => " ServFail",
-        RCODE::NameError => " NXDomain",
-        RCODE::NotImplemented => " NotImp",
-        RCODE::Refused => " Refused",
-        _ => " Resp",
+/// Length of a message's header, bytes.
+const HEADER: usize = 12;
+
+/// What the header says, without the numbers of records of a response.
+fn header(bytes: &[u8]) -> String {
+    let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let flags = word(2);
+    let flag = |mask: u16, sign: &'static str| if flags & mask != 0 { sign } else { "" };
+    let mut text = word(0).to_string();
+    text += &match flags >> 11 & 0xf {
+        0 => String::new(),
+        1 => " inv_q".to_owned(),
+        2 => " stat".to_owned(),
+        4 => " notify".to_owned(),
+        5 => " update".to_owned(),
+        other => format!(" op{other}"),
     };
-    text += flag(PacketFlag::AUTHORITATIVE_ANSWER, "*");
-    text += if packet.has_flags(PacketFlag::RECURSION_AVAILABLE) { "" } else { "-" };
-    text += flag(PacketFlag::TRUNCATION, "|");
-    text += flag(PacketFlag::AUTHENTIC_DATA, "$");
-    if packet.questions.len() != 1 {
-        text += &format!(" [{}q]", packet.questions.len());
+    let [questions, answers, authorities, additional] = [4, 6, 8, 10].map(word);
+    if flags & 0x8000 == 0 {
+        text += flag(0x0100, "+");
+        text += flag(0x0010, "%");
+        if flags & 0x06cf != 0 {
+            text += &format!(" [b2&3=0x{flags:x}]");
+        }
+        let counts = [(answers, 0, "a"), (questions, 1, "q"), (authorities, 0, "n"), (additional, 0, "au")];
+        for (count, usual, name) in counts {
+            if count != usual {
+                text += &format!(" [{count}{name}]");
+            }
+        }
+        return text;
     }
-    if verbose > 1 && !packet.questions.is_empty() {
-        text += " q:";
-        text += &packet.questions.iter().map(question).collect::<Vec<_>>().join(",");
-    }
-    let (answers, authorities) = (&packet.answers, packet.name_servers.len());
-    text += &format!(" {}/{authorities}/{}", answers.len(), additional(packet));
-    text += &records(answers, verbose);
-    if verbose > 1 {
-        text += &rest(packet, verbose);
+    let codes = [
+        "",
+        " FormErr",
+        " ServFail",
+        " NXDomain",
+        " NotImp",
+        " Refused",
+        " YXDomain",
+        " YXRRSet",
+        " NXRRSet",
+        " NotAuth",
+        " NotZone",
+    ];
+    let code = usize::from(flags & 0xf);
+    text += &codes.get(code).map_or_else(|| format!(" Resp{code}"), |name| (*name).to_owned());
+    text += flag(0x0400, "*");
+    text += if flags & 0x0080 == 0 { "-" } else { "" };
+    text += flag(0x0200, "|");
+    text += flag(0x0020, "$");
+    if questions != 1 {
+        text += &format!(" [{questions}q]");
     }
     text
 }
@@ -178,21 +200,36 @@ mod tests {
     /// Recorded from tcpdump 4.99.3.
     #[test]
     fn messages_as_tcpdump_prints_them() {
+        let shown = |packet: &Packet, verbose| {
+            let bytes = packet.build_bytes_vec().expect("a message");
+            format!("{}{}", header(&bytes), body(packet, verbose))
+        };
         let name = Name::new_unchecked("web.default.svc.cluster.local");
         let mut packet = Packet::new_query(16574);
         packet.set_flags(PacketFlag::RECURSION_DESIRED | PacketFlag::AUTHENTIC_DATA);
         packet.questions.push(Question::new(name.clone(), TYPE::A.into(), QCLASS::CLASS(CLASS::IN), false));
-        assert_eq!(query(&packet, 0), "16574+ A? web.default.svc.cluster.local.");
+        assert_eq!(shown(&packet, 0), "16574+ A? web.default.svc.cluster.local.");
         let mut packet = packet.into_reply();
         packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
         let address = RData::A(A { address: 0x0a60_0102 });
         packet.answers.push(ResourceRecord::new(name, CLASS::IN, 5, address));
-        assert_eq!(response(&packet, 0), "16574*- 1/0/0 A 10.96.1.2");
-        assert_eq!(response(&packet, 1), "16574*- 1/0/0 web.default.svc.cluster.local. A 10.96.1.2");
+        assert_eq!(shown(&packet, 0), "16574*- 1/0/0 A 10.96.1.2");
+        assert_eq!(shown(&packet, 1), "16574*- 1/0/0 web.default.svc.cluster.local. A 10.96.1.2");
         assert_eq!(
-            response(&packet, 2),
+            shown(&packet, 2),
             "16574*- q: A? web.default.svc.cluster.local. 1/0/0 web.default.svc.cluster.local. A 10.96.1.2"
         );
+        for (flags, questions, text) in [
+            (0x0500, 1, "7+ [b2&3=0x500]"),
+            (0x2800, 0, "7 update [0q]"),
+            (0x8583, 1, "7 NXDomain*"),
+            (0x81a0, 0, "7$ [0q]"),
+            (0x8f0b, 1, "7 inv_q Resp11*-|"),
+        ] {
+            let words: [u16; 6] = [7, flags, questions, 0, 0, 0];
+            assert_eq!(header(&words.map(u16::to_be_bytes).concat()), text);
+        }
+        assert_eq!(header(b"123456789012"), "12594 op6+% [b2&3=0x3334] [14136a] [13622q] [14640n] [12594au]");
         assert_eq!((span(5), span(90_061)), ("5s".to_owned(), "1d1h1m1s".to_owned()));
     }
 }
