@@ -26,8 +26,8 @@ use glassnet_wire::ipv4::IPPROTO_UDP;
 
 use crate::{CPU, Chain, MACHINE, TARGET, routers};
 
-/// The port of all services.
-const PORT: u16 = 26;
+/// The port of all services, to which the frame goes.
+const PORT: u16 = 9;
 /// Ports of a service's endpoints, which all have the address behind the router.
 const ENDPOINTS: [u16; 2] = [8_080, 8_081];
 /// The router's namespace: init_net comes first, then that of the sender.
