@@ -171,6 +171,17 @@ impl Watch {
         Watch { objects: BTreeMap::new(), kinds, next: 0 }
     }
 
+    /// One that knows these objects.
+    #[cfg(test)]
+    pub fn knowing(objects: &[(Kind, serde_json::Value)]) -> Watch {
+        let mut watch = Watch::of(&[]);
+        for (kind, value) in objects {
+            let object = kind.read(value.clone()).expect("an object");
+            watch.objects.insert(object.key(), Arc::new(object));
+        }
+        watch
+    }
+
     /// The objects of a type, as far as it knows.
     pub fn all<T: Kept>(&self) -> impl Iterator<Item = &T> {
         let from = Key::new(T::KIND_OF, "", "");

@@ -267,9 +267,8 @@ fn runs(at: &str, container: &Container, of: Of, causes: &mut Vec<Cause>) {
     }
 }
 
-fn hook(at: &str, hook: &LifecycleHandler, causes: &mut Vec<Cause>) {
-    let given =
-        [hook.exec.is_some(), hook.http_get.is_some(), hook.sleep.is_some(), hook.tcp_socket.is_some()];
+/// Of the handlers of a hook or a probe there is one.
+fn one_handler(at: &str, given: [bool; 4], causes: &mut Vec<Cause>) {
     match given.iter().filter(|given| **given).count() {
         0 => causes.push(Cause::required(at, "must specify a handler type")),
         1 => {}
@@ -280,17 +279,16 @@ fn hook(at: &str, hook: &LifecycleHandler, causes: &mut Vec<Cause>) {
     }
 }
 
+fn hook(at: &str, hook: &LifecycleHandler, causes: &mut Vec<Cause>) {
+    let given =
+        [hook.exec.is_some(), hook.http_get.is_some(), hook.sleep.is_some(), hook.tcp_socket.is_some()];
+    one_handler(at, given, causes);
+}
+
 fn probe(at: &str, probe: &Probe, container: &Container, only_one: bool, causes: &mut Vec<Cause>) {
     let given =
         [probe.exec.is_some(), probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.grpc.is_some()];
-    match given.iter().filter(|given| **given).count() {
-        0 => causes.push(Cause::required(at, "must specify a handler type")),
-        1 => {}
-        _ => {
-            let detail = "Forbidden: may not specify more than 1 handler type";
-            causes.push(Cause { field: at.to_owned(), detail: detail.to_owned() });
-        }
-    }
+    one_handler(at, given, causes);
     let numbers = [
         ("initialDelaySeconds", probe.initial_delay_seconds),
         ("timeoutSeconds", probe.timeout_seconds),

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodTemplateSpec, Toleration};
 
 use super::deployment::{hash, share};
 use super::replicaset::{availability, create, delete, is_active, is_ready, pod_of};
-use super::{Again, place, scheduler};
+use super::{Again, each, place, scheduler};
 use crate::api::News;
 use crate::object::Object;
 use crate::store::Store;
@@ -62,12 +62,7 @@ fn is_new(pod: &Pod, template: &PodTemplateSpec) -> bool {
 
 /// Makes and deletes pods of all DaemonSets.
 pub fn sync(store: &mut Store, _: &[News], now: Nanos) -> Again {
-    let all: Vec<DaemonSet> = store.list::<DaemonSet>().cloned().collect();
-    let mut again = None;
-    for set in all {
-        again = [again, one(store, &set, now)?].into_iter().flatten().min();
-    }
-    Ok(again)
+    each(store, now, one)
 }
 
 fn one(store: &mut Store, set: &DaemonSet, now: Nanos) -> Again {

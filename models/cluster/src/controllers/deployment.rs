@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Again, owner_of, place};
+use super::{Again, each, owner_of, place};
 use crate::api::News;
 use crate::error::ApiError;
 use crate::events::{Happened, Recorder, reference};
@@ -44,12 +44,7 @@ pub fn share(value: Option<&IntOrString>, replicas: i32, up: bool) -> i32 {
 
 /// Makes and scales the ReplicaSets of all Deployments.
 pub fn sync(store: &mut Store, _: &[News], now: Nanos) -> Again {
-    let all: Vec<Deployment> = store.list::<Deployment>().cloned().collect();
-    let mut again = None;
-    for deployment in &all {
-        again = [again, one(store, deployment, now)?].into_iter().flatten().min();
-    }
-    Ok(again)
+    each(store, now, one)
 }
 
 fn revision(set: &ReplicaSet) -> i64 {

@@ -30,7 +30,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 
 use crate::api::{self, ApiServer, News, Watch};
 use crate::error::ApiError;
-use crate::object::{Kind, Object};
+use crate::object::{Kept, Kind, Object};
 use crate::store::Store;
 
 pub use affinity::matches_labels;
@@ -62,6 +62,16 @@ const MANAGED: &[Kind] = &[
     Kind::ReplicaSet,
     Kind::Service,
 ];
+
+/// Looks at each object of a type; when to look again.
+fn each<T: Kept + Clone>(store: &mut Store, now: Nanos, one: fn(&mut Store, &T, Nanos) -> Again) -> Again {
+    let all: Vec<T> = store.list::<T>().cloned().collect();
+    let mut again = None;
+    for object in &all {
+        again = [again, one(store, object, now)?].into_iter().flatten().min();
+    }
+    Ok(again)
+}
 
 /// Entry point of `kube-controller-manager`.
 pub fn manager(process: &mut Process) -> Running<'_> {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::affinity::matches_labels;
-use super::{Again, owner_of, place};
+use super::{Again, each, owner_of, place};
 use crate::api::News;
 use crate::error::ApiError;
 use crate::events::{Happened, Recorder, reference};
@@ -104,12 +104,7 @@ pub fn sync(store: &mut Store, news: &[News], now: Nanos) -> Again {
     if !news.is_empty() {
         adopt(store, now)?;
     }
-    let all: Vec<ReplicaSet> = store.list::<ReplicaSet>().cloned().collect();
-    let mut again = None;
-    for set in all {
-        again = [again, one(store, &set, now)?].into_iter().flatten().min();
-    }
-    Ok(again)
+    each(store, now, one)
 }
 
 fn one(store: &mut Store, set: &ReplicaSet, now: Nanos) -> Again {

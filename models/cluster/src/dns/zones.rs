@@ -154,20 +154,13 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
     use crate::object::Kind;
 
     fn records(objects: &[(Kind, serde_json::Value)]) -> Records {
-        let mut watch = Watch::of(&[]);
-        for (kind, value) in objects {
-            let object = kind.read(value.clone()).expect("an object");
-            watch.objects.insert(object.key(), Arc::new(object));
-        }
-        Records::of(&watch)
+        Records::of(&Watch::knowing(objects))
     }
 
     fn service(name: &str, spec: serde_json::Value) -> (Kind, serde_json::Value) {

@@ -174,21 +174,10 @@ fn endpoints(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
     use crate::object::Kind;
-
-    fn watch(objects: &[(Kind, serde_json::Value)]) -> Watch {
-        let mut watch = Watch::of(&[]);
-        for (kind, value) in objects {
-            let object = kind.read(value.clone()).expect("an object");
-            watch.objects.insert(object.key(), Arc::new(object));
-        }
-        watch
-    }
 
     #[test]
     fn hosts_and_paths() {
@@ -212,7 +201,7 @@ mod tests {
             "endpoints": [{"addresses": ["10.244.1.2"]}, {"addresses": ["10.244.0.2"]},
                           {"addresses": ["10.244.0.3"], "conditions": {"ready": false}}],
         });
-        let text = configuration(&watch(&[
+        let text = configuration(&Watch::knowing(&[
             (Kind::IngressClass, class),
             (Kind::Ingress, ingress),
             (Kind::Ingress, other),

@@ -77,6 +77,14 @@ const NOT_ALLOWED: &str = "loadBalancerSourceRanges does not have the client";
 const REMEMBERED: &str = "sessionAffinity ClientIP: the client was here in the last {seconds} s";
 const BY_CHANCE: &str = "chosen by chance among {left}";
 const REST: &str = "the last one of the list";
+const CLUSTER: &str =
+    "externalTrafficPolicy Cluster: masquerade, so that answers come back through this node";
+const HAIRPIN: &str = "hairpin: the pod reaches itself through its service; masquerade, so that it does not answer itself past this node";
+const FROM_NODE_MASQUERADED: &str = "externalTrafficPolicy Local, but from the node itself: masquerade";
+const ALLOWED: &str = "loadBalancerSourceRanges has the client";
+const BALANCERS_ASK: &str = "its {address} answers load balancers";
+const NODE_PORT: &str = "to an address of this node: is it a node port?";
+const NO_ENDPOINTS: &str = "it has no endpoints";
 const PROXIED: &str = "its {address}: to the proxy's own socket";
 
 /// The first row that fits a rule tells what it is for.
@@ -107,8 +115,8 @@ const ROWS: &[Row] = &[
     row("nat", "KUBE-SERVICES", "KUBE-EXT-", If::Any, "its {address}"),
     row("nat", "KUBE-SERVICES", "KUBE-FW-", If::Any, "its {address}"),
     row("nat", "KUBE-SERVICES", "KUBE-XLB-", If::Any, "its {address}; externalTrafficPolicy Local"),
-    row("nat", "KUBE-SERVICES", "KUBE-NODEPORTS", If::Any, "to an address of this node: is it a node port?"),
-    row("nat", "KUBE-SERVICES", "KUBE-NODE-PORT", If::Any, "to an address of this node: is it a node port?"),
+    row("nat", "KUBE-SERVICES", "KUBE-NODEPORTS", If::Any, NODE_PORT),
+    row("nat", "KUBE-SERVICES", "KUBE-NODE-PORT", If::Any, NODE_PORT),
     by_destination("nat", "KUBE-SERVICES", "KUBE-LOAD-BALANCER", If::Any, "its {address}"),
     by_destination("nat", "KUBE-SERVICES", "ACCEPT", If::Any, "its {address}: IPVS takes it in the hook INPUT"),
     row("nat", "KUBE-SERVICES", "RETURN", If::Any, "127.0.0.0/8 is no business of services"),
@@ -117,23 +125,23 @@ const ROWS: &[Row] = &[
     row("nat", "KUBE-NODEPORTS", "KUBE-XLB-", If::Any, "its {address}; externalTrafficPolicy Local"),
     row("nat", "KUBE-NODEPORTS", "KUBE-", If::Any, "its {address}"),
     by_destination("nat", "KUBE-NODE-PORT", "RETURN", If::Any, KEPT_SOURCE),
-    by_destination("nat", "KUBE-NODE-PORT", "KUBE-MARK-MASQ", If::Any, "externalTrafficPolicy Cluster: masquerade, so that answers come back through this node"),
+    by_destination("nat", "KUBE-NODE-PORT", "KUBE-MARK-MASQ", If::Any, CLUSTER),
     by_destination("nat", "KUBE-LOAD-BALANCER", "RETURN", If::Any, KEPT_SOURCE),
-    by_destination("nat", "KUBE-LOAD-BALANCER", "KUBE-MARK-MASQ", If::Any, "externalTrafficPolicy Cluster: masquerade, so that answers come back through this node"),
-    row("nat", "KUBE-EXT-", "KUBE-MARK-MASQ", If::FromNode, "externalTrafficPolicy Local, but from the node itself: masquerade"),
-    row("nat", "KUBE-EXT-", "KUBE-MARK-MASQ", If::Any, "externalTrafficPolicy Cluster: masquerade, so that answers come back through this node"),
+    by_destination("nat", "KUBE-LOAD-BALANCER", "KUBE-MARK-MASQ", If::Any, CLUSTER),
+    row("nat", "KUBE-EXT-", "KUBE-MARK-MASQ", If::FromNode, FROM_NODE_MASQUERADED),
+    row("nat", "KUBE-EXT-", "KUBE-MARK-MASQ", If::Any, CLUSTER),
     row("nat", "KUBE-EXT-", "KUBE-SVC-", If::FromNode, FROM_NODE),
     row("nat", "KUBE-EXT-", "KUBE-SVC-", If::From, FROM_PODS),
     row("nat", "KUBE-EXT-", "KUBE-SVC-", If::Any, "externalTrafficPolicy Cluster: all endpoints"),
     row("nat", "KUBE-EXT-", "KUBE-SVL-", If::Any, "externalTrafficPolicy Local: endpoints of this node only"),
     row("nat", "KUBE-FW-", "KUBE-MARK-MASQ", If::Any, ANSWERS),
     row("nat", "KUBE-FW-", "KUBE-MARK-DROP", If::Any, NOT_ALLOWED),
-    row("nat", "KUBE-FW-", "KUBE-", If::From, "loadBalancerSourceRanges has the client"),
+    row("nat", "KUBE-FW-", "KUBE-", If::From, ALLOWED),
     row("nat", "KUBE-FW-", "KUBE-", If::Any, "every client may come"),
     row("nat", "KUBE-FW-", "", If::Any, "loadBalancerSourceRanges does not have the client: KUBE-PROXY-FIREWALL drops it"),
     row("nat", "KUBE-XLB-", "KUBE-SVC-", If::FromNode, FROM_NODE),
     row("nat", "KUBE-XLB-", "KUBE-SVC-", If::Any, FROM_PODS),
-    row("nat", "KUBE-XLB-", "KUBE-MARK-MASQ", If::Any, "externalTrafficPolicy Local, but from the node itself: masquerade"),
+    row("nat", "KUBE-XLB-", "KUBE-MARK-MASQ", If::Any, FROM_NODE_MASQUERADED),
     row("nat", "KUBE-XLB-", "KUBE-MARK-DROP", If::Any, NO_LOCAL),
     row("nat", "KUBE-XLB-", "KUBE-SEP-", If::Remembered, REMEMBERED),
     row("nat", "KUBE-XLB-", "KUBE-SEP-", If::Chance, "chosen by chance among {left} of this node"),
@@ -142,29 +150,29 @@ const ROWS: &[Row] = &[
     row("nat", "KUBE-SV", "KUBE-SEP-", If::Remembered, REMEMBERED),
     row("nat", "KUBE-SV", "KUBE-SEP-", If::Chance, BY_CHANCE),
     row("nat", "KUBE-SV", "KUBE-SEP-", If::Any, REST),
-    row("nat", "KUBE-SEP-", "KUBE-MARK-MASQ", If::Any, "hairpin: the pod reaches itself through its service; masquerade, so that it does not answer itself past this node"),
+    row("nat", "KUBE-SEP-", "KUBE-MARK-MASQ", If::Any, HAIRPIN),
     row("nat", "KUBE-SEP-", "DNAT", If::Remember, "sessionAffinity ClientIP: the client is remembered, and goes there"),
     row("nat", "KUBE-SEP-", "DNAT", If::Any, "the packet goes there"),
     row("nat", "KUBE-MARK-MASQ", "MARK", If::Any, "marked: it is masqueraded when it leaves"),
     row("nat", "KUBE-MARK-DROP", "MARK", If::Any, "marked: it is dropped in the table filter"),
     row("nat", "KUBE-POSTROUTING", "RETURN", If::Any, "not marked: its source stays"),
     row("nat", "KUBE-POSTROUTING", "MARK", If::Any, "the mark is taken off"),
-    row("nat", "KUBE-POSTROUTING", "MASQUERADE", If::Set("KUBE-LOOP-BACK"), "hairpin: the pod reaches itself through its service; masquerade, so that it does not answer itself past this node"),
+    row("nat", "KUBE-POSTROUTING", "MASQUERADE", If::Set("KUBE-LOOP-BACK"), HAIRPIN),
     row("nat", "KUBE-POSTROUTING", "MASQUERADE", If::Any, "it was marked: it gets an address of this node as its source"),
     // The userspace mode.
     by_destination("nat", "KUBE-PORTALS", "", If::Any, PROXIED),
     by_destination("nat", "KUBE-NODEPORT-", "", If::Any, PROXIED),
     row("filter", "KUBE-NODEPORT-NON-LOCAL", "ACCEPT", If::Any, "the proxy's socket of a node port"),
     // What is refused.
-    by_destination("filter", "KUBE-SERVICES", "REJECT", If::Any, "it has no endpoints"),
+    by_destination("filter", "KUBE-SERVICES", "REJECT", If::Any, NO_ENDPOINTS),
     by_destination("filter", "KUBE-SERVICES", "DROP", If::Any, "no endpoint on this node, and internalTrafficPolicy is Local"),
-    by_destination("filter", "KUBE-EXTERNAL-SERVICES", "REJECT", If::Any, "it has no endpoints"),
+    by_destination("filter", "KUBE-EXTERNAL-SERVICES", "REJECT", If::Any, NO_ENDPOINTS),
     by_destination("filter", "KUBE-EXTERNAL-SERVICES", "DROP", If::Any, NO_LOCAL),
-    by_destination("filter", "KUBE-NODEPORTS", "ACCEPT", If::Any, "its {address} answers load balancers"),
-    by_destination("filter", "KUBE-NODE-PORT", "ACCEPT", If::Any, "its {address} answers load balancers"),
+    by_destination("filter", "KUBE-NODEPORTS", "ACCEPT", If::Any, BALANCERS_ASK),
+    by_destination("filter", "KUBE-NODE-PORT", "ACCEPT", If::Any, BALANCERS_ASK),
     by_destination("filter", "KUBE-PROXY-FIREWALL", "KUBE-SOURCE-RANGES-FIREWALL", If::Any, "its {address}: who may come?"),
     by_destination("filter", "KUBE-PROXY-FIREWALL", "DROP", If::Any, NOT_ALLOWED),
-    by_destination("filter", "KUBE-SOURCE-RANGES-FIREWALL", "RETURN", If::Any, "loadBalancerSourceRanges has the client"),
+    by_destination("filter", "KUBE-SOURCE-RANGES-FIREWALL", "RETURN", If::Any, ALLOWED),
     by_destination("filter", "KUBE-SOURCE-RANGES-FIREWALL", "DROP", If::Any, NOT_ALLOWED),
     row("filter", "KUBE-FORWARD", "DROP", If::Any, "outside of its connection's window: with the address of an endpoint, which the client does not know"),
     row("filter", "KUBE-FORWARD", "ACCEPT", If::Any, "what is masqueraded, and what belongs to a known connection, may pass"),
