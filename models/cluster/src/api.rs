@@ -173,7 +173,7 @@ impl Watch {
 
     /// One that knows these objects.
     #[cfg(test)]
-    pub fn knowing(objects: &[(Kind, serde_json::Value)]) -> Watch {
+    pub(crate) fn knowing(objects: &[(Kind, serde_json::Value)]) -> Watch {
         let mut watch = Watch::of(&[]);
         for (kind, value) in objects {
             let object = kind.read(value.clone()).expect("an object");

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::disallowed_methods, reason = "a real kernel lives in real time")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ fn outputs(seen: &Observation) -> Vec<&str> {
 fn shells_keep_their_state_and_machines_their_own_files() {
     let prompts = [
         "node1# x=5; false",
-        "node1# echo $? $x; hostname; touch /etc/no",
+        "node1# echo $? $x; hostname; touch /etc/no /usr/no",
         "node2# echo $x; hostname",
         "node1# echo 1 > /proc/sys/net/ipv4/ip_forward; cat /proc/sys/net/ipv4/ip_forward",
         "node2# cat /proc/sys/net/ipv4/ip_forward; echo 60 > /proc/sys/vm/swappiness",
@@ -83,7 +83,8 @@ fn shells_keep_their_state_and_machines_their_own_files() {
     ];
     let Some(seen) = seen(&plan(&prompts)) else { return };
     let out = outputs(&seen);
-    assert_eq!(out[1], "1 5\nnode1\ntouch: cannot touch '/etc/no': Read-only file system\n");
+    assert_eq!(out[1], "1 5\nnode1\ntouch: cannot touch '/usr/no': Read-only file system\n");
+    assert!(!Path::new("/etc/no").exists(), "a machine's /etc is its own");
     assert_eq!(out[2], "\nnode2\n");
     assert_eq!(out[3], "1\n");
     assert_eq!(out[4], "0\nbash: line 6: /proc/sys/vm/swappiness: Read-only file system\n");

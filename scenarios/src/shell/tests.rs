@@ -48,6 +48,28 @@ fn what_linux_does_not_have_is_not_found() {
 }
 
 #[test]
+fn files_of_a_namespace_are_bound_over_those_of_etc() {
+    check(&[
+        (
+            "ip netns add a; ip netns add b; mkdir -p /etc/netns/a; echo 1.2.3.4 x > /etc/netns/a/hosts; echo own > /etc/hosts",
+            "",
+            0,
+        ),
+        (
+            "ip netns exec a cat /etc/hosts; ip netns exec b cat /etc/hosts; cat /etc/hosts",
+            "1.2.3.4 x\nown\nown\n",
+            0,
+        ),
+        ("ip -all netns exec cat /etc/hosts", "\nnetns: b\nown\n\nnetns: a\n1.2.3.4 x\n", 0),
+        (
+            "echo > /etc/netns/a/nosuch; ip netns exec a true",
+            "Bind /etc/netns/a/nosuch -> /etc/nosuch failed: No such file or directory\n",
+            0,
+        ),
+    ]);
+}
+
+#[test]
 fn jobs_take_virtual_time_together() {
     check(&[
         ("sleep 100 & sleep 50 & wait; echo done", "done\n", 0),

@@ -252,8 +252,11 @@ impl Ip<'_> {
             if let Err(error) = self.process.find(name).await {
                 return Err(Stop::failed(format!("exec of \"{name}\" failed: {error}\n")));
             }
+            let own = self.process.mounts.clone();
             self.bind_etc(netns).await;
             let status = self.process.spawn(netns, argv.clone()).await;
+            // A child has the mounts: the next one does not see them.
+            self.process.mounts = own;
             if !all {
                 return Ok(status);
             }

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub(super) const NAME_TRACER: &str = "glassnet-tracer";
 pub(super) const CORNER: &str = "/run/glassnet";
 /// The real `ip`, beneath the wrapper.
 const REAL_IP: &str = "/run/glassnet/real/ip";
+/// The user's `/etc`, beneath a machine's own.
+const REAL_ETC: &str = "/run/glassnet/real/etc";
 /// Programs of ours that a machine's shell finds before the real ones.
 const OURS: &str = "/run/glassnet/bin";
 /// Exists once the machine has loaded `br_netfilter`.
@@ -104,26 +107,21 @@ while IFS= read -r -d '' __glassnet_prompt </run/glassnet/prompt; do
   printf '\036%d\036' "$__glassnet_last"
 done"#;
 
-/// Files of named namespaces.
-const NETNS_ETC: &str = "/etc/netns";
-
 /// Everything read-only, then what a machine has of its own on top.
 fn mounts() -> io::Result<()> {
     const NONE: Option<&str> = None;
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
-    // Files of namespaces (ip-netns(8)) need a directory to stand in; without one a lesson that writes some fails.
-    let _ = fs::create_dir(NETNS_ETC);
     read_only_below_root()?;
     let tmpfs = |at: &str, mode: &str| mount(Some("tmpfs"), at, Some("tmpfs"), MsFlags::empty(), Some(mode));
     tmpfs("/run", "mode=755")?;
     wrap_ip()?;
     wrap_modprobe()?;
-    no_name_servers()?;
+    own_etc()?;
     mkfifo("/run/glassnet/prompt", Mode::S_IRWXU)?;
     tmpfs("/tmp", "mode=1777")?;
     tmpfs("/root", "mode=700")?;
     // Open vSwitch keeps its database and its logs there.
-    for at in [NETNS_ETC, "/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch"] {
+    for at in ["/var/lib/openvswitch", "/var/log/openvswitch"] {
         if Path::new(at).exists() {
             tmpfs(at, "mode=755")?;
         }
@@ -137,11 +135,24 @@ fn mounts() -> io::Result<()> {
     Ok(())
 }
 
+/// An `/etc` that a lesson can write to: links to what the user's has, but for what a lesson writes or must not find there.
 /// Programs look names up in `/etc/hosts` only: a machine of a lesson has no name server.
-fn no_name_servers() -> io::Result<()> {
-    let (ours, theirs) = (format!("{CORNER}/nsswitch.conf"), "/etc/nsswitch.conf");
-    fs::write(&ours, "hosts: files\n")?;
-    if Path::new(theirs).exists() { bind(&ours, theirs) } else { Ok(()) }
+fn own_etc() -> io::Result<()> {
+    let hosts = fs::read("/etc/hosts").unwrap_or_default();
+    fs::create_dir_all(REAL_ETC)?;
+    bind("/etc", REAL_ETC)?;
+    mount(Some("tmpfs"), "/etc", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))?;
+    for entry in fs::read_dir(REAL_ETC)? {
+        let (name, real) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        match name.to_str() {
+            Some("hosts" | "nsswitch.conf" | "netns") => {}
+            Some("openvswitch") => fs::create_dir("/etc/openvswitch")?,
+            // A link there may be relative to /etc.
+            _ => symlink(fs::read_link(&real).unwrap_or(real), Path::new("/etc").join(&name))?,
+        }
+    }
+    fs::write("/etc/hosts", hosts)?;
+    fs::write("/etc/nsswitch.conf", "hosts: files\n")
 }
 
 fn bind(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
