@@ -62,7 +62,7 @@ counters!(
         TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout, TCPSynRetrans, TCPWinProbe, TCPKeepAlive,
         TcpTimeoutRehash, TCPHPAcks, TCPPureAcks, TCPOrigDataSent, TCPDelivered, TCPAutoCorking, TCPSackRecovery,
         TCPFastRetrans, TCPSlowStartRetrans, TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPHystartDelayDetect,
-        TCPHystartDelayCwnd,
+        TCPHystartDelayCwnd, TCPACKSkippedSynRecv, TCPACKSkippedTimeWait, TCPACKSkippedChallenge, TCPChallengeACK,
     }
 );
 

@@ -69,15 +69,6 @@ impl RequestQueue {
     }
 }
 
-/// Sequence numbers that a connection in TIME_WAIT still answers with (`struct tcp_timewait_sock`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TimeWait {
-    /// The next byte that would be sent.
-    pub snd_nxt: u32,
-    /// The next byte that would be received.
-    pub rcv_nxt: u32,
-}
-
 /// What a socket has that speaks TCP.
 #[derive(Debug, Default)]
 pub struct TcpSock {
@@ -195,8 +186,6 @@ pub struct TcpSock {
     pub iss: u32,
     /// The last acknowledgement of the machine.
     pub last_ack: Vec<u8>,
-    /// In TIME_WAIT: what it answers with.
-    pub time_wait: Option<TimeWait>,
 }
 
 /// Length of the timestamp option in each segment, bytes.

@@ -390,6 +390,8 @@ fn reset(cx: &mut Cx, dev: DevId) {
 const CONFIRMS: u32 = 1 << 31;
 /// Its outermost VLAN tag stood beside the packet, and does so at the other end.
 const TAGGED: u32 = 1 << 30;
+/// The packet has [no more headroom](crate::tables::skb::Skb::short_headroom) at the other end of a veth pair.
+const SHORT_HEADROOM: u32 = 1 << 29;
 
 /// Gives a frame to the card, if there is a descriptor for it: the packet stays with the driver until it is sent.
 fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
@@ -476,8 +478,13 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
         mac::count_sent(&mut cx.k.devs[dev], cx.skbs.bufs.bytes(frame));
     }
     // The same packet for observers at the other end.
-    let confirms = cx.skbs[skb].dst_pending_confirm && cx.k.config.veth_cables;
-    let noted = if confirms { CONFIRMS } else { 0 } | if tag.is_some() { TAGGED } else { 0 };
+    let (pkt, is_veth) = (&cx.skbs[skb], cx.k.config.veth_cables);
+    let notes = [
+        (pkt.dst_pending_confirm && is_veth, CONFIRMS),
+        (tag.is_some(), TAGGED),
+        (pkt.short_headroom && is_veth, SHORT_HEADROOM),
+    ];
+    let noted = notes.iter().filter(|(holds, _)| *holds).fold(0, |noted, (_, note)| noted | note);
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | noted);
     // The ends of a cable have to agree before it carries anything; a veth pair that stands for one is a port's at the far
     // end, which starts when the carrier has been noticed.
@@ -492,7 +499,7 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
 
 /// The packet whose frame is on a cable, for observers; 0: it came from no machine.
 pub fn packet_of(bufs: &BufPool, frame: BufId) -> u32 {
-    bufs.tag(frame) & !(CONFIRMS | TAGGED)
+    bufs.tag(frame) & !(CONFIRMS | TAGGED | SHORT_HEADROOM)
 }
 
 /// Filled descriptors of a receive ring; `None`: the device is no card, or has no such ring.
@@ -678,6 +685,7 @@ fn build_skb(cx: &mut Cx, dev: DevId, frame: BufId) -> SkbId {
     let pkt = &mut cx.skbs[skb];
     pkt.packet = packet;
     pkt.dst_pending_confirm = tag & CONFIRMS != 0;
+    pkt.short_headroom = tag & SHORT_HEADROOM != 0;
     skb
 }
 

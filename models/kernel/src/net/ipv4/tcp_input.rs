@@ -10,14 +10,14 @@ use super::inet_connection_sock::take_port;
 use super::ip_input::ip_hdr;
 use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
 use super::tcp::{connection_key, tcp_abort, tcp_done};
-use super::tcp_minisocks::tcp_time_wait;
+use super::tcp_minisocks::{tcp_check_req, tcp_time_wait};
 use super::tcp_options::{TcpOptions, tcp_options_write, tcp_parse_options};
 use super::tcp_output::{
     TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
 };
 use super::tcp_recovery::tcp_ack;
 use super::tcp_sk::{tcp_ext, tcp_sk};
-use super::tcp_timer::{syn_came_again, tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
+use super::tcp_timer::{tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
@@ -32,6 +32,7 @@ use crate::tables::route_types::{
     RTAX_CWND, RTAX_INITCWND, RTAX_LOCK, RTAX_QUICKACK, RTAX_RTO_MIN, RTAX_WINDOW,
 };
 use crate::tables::skb::alloc_truesize;
+use crate::tables::snmp::TcpExtMib;
 use crate::tables::socket::{SockKind, SockOpts};
 use crate::tables::tcp_machine::{Machine, Setup};
 use crate::tables::tcp_queue::MAX_TCP_HEADER;
@@ -319,14 +320,6 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
     let orphan = tp.orphan;
     match after {
         TcpState::Close if before != TcpState::Close => tcp_closed(cx, sock, before),
-        // A handshake ended by a RST.
-        TcpState::Listen => {
-            tcp_ext(cx, sock, |counters| counters.EmbryonicRsts += 1);
-            if let Some(netns) = cx.k.sockets.get(sock).map(|socket| socket.netns) {
-                cx.k.netns[netns].ipv4.snmp.tcp.AttemptFails += 1;
-            }
-            tcp_done(cx, sock);
-        }
         TcpState::TimeWait if before != TcpState::TimeWait => tcp_time_wait(cx, sock),
         _ if orphan && tp.unread() > 0 => {
             tcp_ext(cx, sock, |counters| counters.TCPAbortOnData += 1);
@@ -369,17 +362,11 @@ fn tcp_child_established(cx: &mut Cx, sock: SocketId) {
 /// Handles a segment of a connection.
 pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
     let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
-    let (before, unread, parent) = (tp.state, tp.unread(), tp.parent);
-    if before == TcpState::SynRecv {
-        cx.call(Func::TcpCheckReq, skb);
-        if th.flags & (TCP_ACK | TCP_RST | TCP_SYN) == TCP_ACK && parent_is_full(cx, parent) {
-            count_overflow(cx, skb);
-            return cx.kfree_skb(skb, DropReason::NotSpecified);
-        }
-        if th.flags & (TCP_ACK | TCP_RST | TCP_SYN) == TCP_SYN {
-            syn_came_again(cx, sock);
-            return cx.kfree_skb(skb, DropReason::NotSpecified);
-        }
+    let (before, unread) = (tp.state, tp.unread());
+    if before == TcpState::SynRecv
+        && let Some(end) = tcp_check_req(cx, sock, skb, th)
+    {
+        return end;
     }
     let established = before == TcpState::Established;
     let (len, truesize) = (cx.skbs[skb].len().saturating_sub(th.header_len()), cx.skbs[skb].truesize);
@@ -458,12 +445,14 @@ fn is_probe(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> bool {
     in_order && len == 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && before(th.seq.get(), tp.rcv.nxt)
 }
 
-fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
+/// Nobody may enter its queue (`sk_acceptq_is_full`).
+pub fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
     let requests = parent.and_then(|parent| tcp_sk(cx, parent)).and_then(|tp| tp.requests.as_ref());
     requests.is_some_and(|requests| requests.is_full())
 }
 
-fn count_overflow(cx: &mut Cx, skb: SkbId) {
+/// Counts a connection that has no room.
+pub fn count_overflow(cx: &mut Cx, skb: SkbId) {
     let counters = &mut super::ip_input::snmp(cx, skb).tcp_ext;
     counters.ListenOverflows += 1;
     counters.ListenDrops += 1;
@@ -599,7 +588,7 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     tp.clamp_mss(options.mss);
     (tp.wscale_ok, tp.snd_wscale) = (options.window_shift.is_some(), options.window_shift.unwrap_or(0));
     (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
-    tp.max_window = tp.snd_wnd;
+    (tp.max_window, tp.ts_recent) = (tp.snd_wnd, options.timestamps.map(|(value, _)| value));
     tp.hashed = true;
     cx.k.sockets.tcp_hashinfo.insert_connection(key, child);
     if let Some(requests) = tcp_sk(cx, listener).and_then(|tp| tp.requests.as_mut()) {
@@ -629,16 +618,19 @@ fn route_to(
     ip_route_output_flow(cx, netns, flow, None).ok().map(|(route, _)| route)
 }
 
-/// An answer to a segment out of the window would be one too many (`tcp_oow_rate_limited`).
-pub fn tcp_oow_rate_limited(tp: &mut TcpSock, now: Nanos) -> bool {
+/// An answer to a segment out of the window would be one too many, which is counted (`__tcp_oow_rate_limited`).
+pub fn tcp_oow_rate_limited(cx: &mut Cx, sock: SocketId, skipped: fn(&mut TcpExtMib)) -> bool {
     /// `tcp_invalid_ratelimit`.
     const RATELIMIT: Nanos = Nanos::from_millis(500);
-    let tick = last_tick(now);
-    if tp.last_oow_ack.is_some_and(|at| tick.since(at) < RATELIMIT) {
-        return true;
+    let tick = last_tick(cx.now);
+    let Some(tp) = tcp_sk(cx, sock) else { return true };
+    let limited = tp.last_oow_ack.is_some_and(|at| tick.since(at) < RATELIMIT);
+    if limited {
+        tcp_ext(cx, sock, skipped);
+    } else {
+        tp.last_oow_ack = Some(tick);
     }
-    tp.last_oow_ack = Some(tick);
-    false
+    limited
 }
 
 /// Length in sequence space.

@@ -21,6 +21,7 @@ use super::route_errors::ip_do_redirect;
 use super::tcp::{connection_key, tcp_done, tcp_tsq_handler};
 use super::tcp_input::{Beginning, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
+use super::tcp_options::{TcpOptions, tcp_options_write};
 use super::tcp_output::tcp_v4_send_check;
 use super::tcp_sk::tcp_sk;
 use super::tcp_timer::{tcp_reset_timer, tcp_simple_retransmit};
@@ -234,7 +235,7 @@ pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
 }
 
 /// Fields of a reply without a socket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Reply {
     /// `TCP_*`.
     pub flags: u8,
@@ -242,6 +243,10 @@ pub struct Reply {
     pub seq: u32,
     /// Acknowledgement.
     pub ack_seq: u32,
+    /// The window, bytes by its shift.
+    pub window: u16,
+    /// Value and echo.
+    pub timestamps: Option<(u32, u32)>,
 }
 
 /// Replies with a RST to a segment without a connection (`tcp_v4_send_reset`).
@@ -251,10 +256,10 @@ pub fn tcp_v4_send_reset(cx: &mut Cx, skb: SkbId, th: &TcpHdr) {
         return;
     }
     let reply = if th.flags & TCP_ACK != 0 {
-        Reply { flags: TCP_RST, seq: th.ack_seq.get(), ack_seq: 0 }
+        Reply { flags: TCP_RST, seq: th.ack_seq.get(), ..Reply::default() }
     } else {
         let next = th.seq.get().wrapping_add(sequence_len(th, cx.skbs[skb].len()));
-        Reply { flags: TCP_RST | TCP_ACK, seq: 0, ack_seq: next }
+        Reply { flags: TCP_RST | TCP_ACK, ack_seq: next, ..Reply::default() }
     };
     snmp(cx, skb).tcp.OutRsts += 1;
     tcp_v4_send_reply(cx, Func::TcpV4SendReset, skb, th, reply);
@@ -265,19 +270,23 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
     let Some(iph) = ip_hdr(cx, skb).copied() else { return };
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
     let (saddr, daddr) = (iph.daddr.get(), iph.saddr.get());
+    let options = tcp_options_write(&TcpOptions { timestamps: reply.timestamps, ..TcpOptions::default() });
+    let len = TCP_HLEN + options.len();
     let header = TcpHdr {
         source: th.dest,
         dest: th.source,
         seq: U32::new(reply.seq),
         ack_seq: U32::new(reply.ack_seq),
-        doff_res: (TCP_HLEN as u8 / 4) << 4,
+        doff_res: (len as u8 / 4) << 4,
         flags: reply.flags,
+        window: reply.window.into(),
         ..TcpHdr::default()
     };
     let lo = cx.k.netns[netns].loopback;
-    let new = cx.skbs.alloc_skb(TCP_HLEN, lo);
+    let new = cx.skbs.alloc_skb(len, lo);
     let bytes = cx.skbs.data_mut(new);
-    bytes.copy_from_slice(header.as_bytes());
+    bytes[..TCP_HLEN].copy_from_slice(header.as_bytes());
+    bytes[TCP_HLEN..].copy_from_slice(&options);
     tcp_v4_send_check(bytes, saddr, daddr);
     // Counted even if no route leads back.
     cx.k.netns[netns].ipv4.snmp.tcp.OutSegs += 1;

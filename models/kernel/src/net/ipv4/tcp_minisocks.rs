@@ -1,19 +1,93 @@
-//! TIME_WAIT.
+//! What there is before a connection and after it: a request, whose handshake is not complete, and TIME_WAIT.
 //!
 //! Kernel: net/ipv4/tcp_minisocks.c
 
 use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 
+use super::ip_input::snmp;
 use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done};
-use super::tcp_input::{sequence_len, tcp_oow_rate_limited};
-use super::tcp_ipv4::{Reply, inet_lookup_listener, tcp_v4_do_rcv, tcp_v4_send_reply};
+use super::tcp_input::{count_overflow, parent_is_full, sequence_len, tcp_oow_rate_limited};
+use super::tcp_ipv4::{Reply, inet_lookup_listener, tcp_v4_do_rcv, tcp_v4_send_reply, tcp_v4_send_reset};
+use super::tcp_output::tcp_time_stamp;
 use super::tcp_sk::{tcp_ext, tcp_sk};
-use super::tcp_timer::tcp_reset_timer;
+use super::tcp_timer::{syn_came_again, tcp_reset_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
 use crate::tables::drop_reason::DropReason;
-use crate::tables::tcp_sock::{TimeWait, before};
+use crate::tables::snmp::TcpExtMib;
+use crate::tables::tcp_sock::before;
+
+/// Handles a segment for a connection whose handshake is not complete. `None`: it completes it.
+///
+/// Not modelled: timestamps (PAWS), `TCP_DEFER_ACCEPT`.
+pub fn tcp_check_req(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Option<Door> {
+    cx.call(Func::TcpCheckReq, skb);
+    let len = sequence_len(th, cx.skbs[skb].len());
+    let tp = tcp_sk(cx, sock)?;
+    let (parent, ack_seq, rcv_nxt) = (tp.parent, tp.snd_nxt, tp.rcv.nxt);
+    let (seq, flags) = (th.seq.get(), th.flags & (TCP_ACK | TCP_RST | TCP_SYN));
+    let is_first = seq == rcv_nxt.wrapping_sub(1);
+    if is_first && flags == TCP_SYN {
+        syn_came_again(cx, sock);
+    } else if flags & (TCP_ACK | TCP_RST) == TCP_ACK && th.ack_seq.get() != ack_seq {
+        // The listener knows nothing of what it acknowledges.
+        cx.skbs[skb].sk = parent;
+        return Some(tcp_v4_do_rcv(cx, skb));
+    } else if !tcp_in_window(seq, len, rcv_nxt, tp.rcv.wnd) {
+        if flags & TCP_RST == 0 {
+            answer_out_of_window(cx, sock, skb, th, |counters| counters.TCPACKSkippedSynRecv += 1);
+        }
+    } else if flags & TCP_RST != 0 && seq != rcv_nxt {
+        // RFC 5961, 3.2: `tcp_reqsk_send_challenge_ack`, without a limit of the namespace.
+        if !tcp_oow_rate_limited(cx, sock, |counters| counters.TCPACKSkippedChallenge += 1) {
+            tcp_ext(cx, sock, |counters| counters.TCPChallengeACK += 1);
+            tcp_v4_send_ack(cx, sock, skb, th);
+        }
+    } else if flags & TCP_RST != 0 || flags & TCP_SYN != 0 && !is_first {
+        tcp_v4_send_reset(cx, skb, th);
+        tcp_ext(cx, sock, |counters| counters.EmbryonicRsts += 1);
+        snmp(cx, skb).tcp.AttemptFails += 1;
+        tcp_done(cx, sock);
+    } else if flags & TCP_ACK != 0 {
+        if !parent_is_full(cx, parent) {
+            return None;
+        }
+        count_overflow(cx, skb);
+    }
+    Some(cx.kfree_skb(skb, DropReason::NotSpecified))
+}
+
+/// Something of a segment is in the window of `wnd` bytes from `start` on, or it is empty and at its end.
+fn tcp_in_window(seq: u32, len: u32, start: u32, wnd: u32) -> bool {
+    let end = start.wrapping_add(wnd);
+    seq == start || before(start, seq.wrapping_add(len)) && before(seq, end) || seq == end && len == 0
+}
+
+/// Answers a segment out of the window, but one without data not too often; else counts that (`tcp_oow_rate_limited`).
+fn answer_out_of_window(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr, skipped: fn(&mut TcpExtMib)) {
+    let has_data = sequence_len(th, cx.skbs[skb].len()) > 0 && th.flags & TCP_SYN == 0;
+    if has_data || !tcp_oow_rate_limited(cx, sock, skipped) {
+        tcp_v4_send_ack(cx, sock, skb, th);
+    }
+}
+
+/// Acknowledges what a request or a connection in TIME_WAIT received (`tcp_v4_reqsk_send_ack`, `tcp_v4_timewait_ack`).
+fn tcp_v4_send_ack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
+    let clock = tcp_time_stamp(cx);
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let shift = if tp.wscale_ok { tp.rcv_wscale } else { 0 };
+    let timestamps =
+        tp.ts_recent.filter(|_| tp.tstamp_ok).map(|peer| (clock.wrapping_add(tp.ts_offset), peer));
+    let reply = Reply {
+        flags: TCP_ACK,
+        seq: tp.snd_nxt,
+        ack_seq: tp.rcv.nxt,
+        window: (tp.rcv.left() >> shift).min(u32::from(u16::MAX)) as u16,
+        timestamps,
+    };
+    tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
+}
 
 /// Enters TIME_WAIT.
 pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
@@ -23,7 +97,6 @@ pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
         tcp_ext(cx, sock, |counters| counters.TW += 1);
     }
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    tp.time_wait = Some(TimeWait { snd_nxt: tp.snd_nxt, rcv_nxt: tp.rcv.nxt });
     tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);
     (tp.timer_at, tp.icsk.timer, tp.keepalive) = (None, None, None);
     keep_unread(tp);
@@ -37,12 +110,10 @@ pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
 /// Not modelled: timestamps (PAWS).
 pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
     cx.within(Func::TcpTimewaitStateProcess, skb, |cx| {
-        let now = cx.now;
         let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
-        let state = tp.time_wait.unwrap_or_default();
-        let seq = th.seq.get();
+        let (rcv_nxt, seq) = (tp.rcv.nxt, th.seq.get());
         let empty = sequence_len(th, cx.skbs[skb].len()) == 0;
-        if seq == state.rcv_nxt && (empty || th.flags & TCP_RST != 0) {
+        if seq == rcv_nxt && (empty || th.flags & TCP_RST != 0) {
             if th.flags & TCP_RST != 0 {
                 tcp_done(cx, sock);
             } else {
@@ -50,7 +121,7 @@ pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &
             }
             return cx.kfree_skb(skb, DropReason::NotSpecified);
         }
-        let new = th.flags & (TCP_SYN | TCP_RST | TCP_ACK) == TCP_SYN && before(state.rcv_nxt, seq);
+        let new = th.flags & (TCP_SYN | TCP_RST | TCP_ACK) == TCP_SYN && before(rcv_nxt, seq);
         if new && let Some(listener) = inet_lookup_listener(cx, skb, th) {
             if let Some(tp) = tcp_sk(cx, sock) {
                 // A program that still has the old socket sees it closed.
@@ -65,11 +136,7 @@ pub fn tcp_timewait_state_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &
             if th.flags & TCP_ACK != 0 {
                 restart(cx, sock);
             }
-            let limited = empty || th.flags & TCP_SYN != 0;
-            if !limited || tcp_sk(cx, sock).is_some_and(|tp| !tcp_oow_rate_limited(tp, now)) {
-                let reply = Reply { flags: TCP_ACK, seq: state.snd_nxt, ack_seq: state.rcv_nxt };
-                tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
-            }
+            answer_out_of_window(cx, sock, skb, th, |counters| counters.TCPACKSkippedTimeWait += 1);
         }
         cx.kfree_skb(skb, DropReason::NotSpecified)
     })

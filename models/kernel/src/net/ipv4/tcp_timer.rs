@@ -390,11 +390,11 @@ fn reqsk_timer_handler(cx: &mut Cx, sock: SocketId) {
 
 /// A SYN came again: its SYN-ACK is repeated, but not for each of many (`tcp_check_req`).
 pub fn syn_came_again(cx: &mut Cx, sock: SocketId) {
-    let now = cx.now;
-    let Some(tp) = tcp_sk(cx, sock) else { return };
-    if tcp_oow_rate_limited(tp, now) {
+    if tcp_oow_rate_limited(cx, sock, |counters| counters.TCPACKSkippedSynRecv += 1) {
         return;
     }
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
     let after = Nanos(TCP_TIMEOUT_INIT.0 << tp.icsk.retransmits.min(7));
     arm(tp, now, XmitTimer::SynAck, after);
     send_expired(cx, sock);
