@@ -176,6 +176,16 @@ impl Fabric {
         for end in [Some(plug), self.peer(plug)].into_iter().flatten() {
             self.plugs[end.0 as usize].pulled = out;
         }
+        self.link_lost(plug);
+    }
+
+    /// A link goes down: a switch at either end forgets who was behind it.
+    pub fn link_lost(&mut self, plug: PlugId) {
+        for end in [Some(plug), self.peer(plug)].into_iter().flatten() {
+            if let Owner::Switch(id) = self.plugs[end.0 as usize].owner {
+                self.switches[id.0 as usize].stations.retain(|_, port| *port != end);
+            }
+        }
     }
 
     /// Changes how the cable of a plug carries frames from now on, in both directions.
@@ -403,6 +413,27 @@ mod tests {
         };
         assert_eq!(send(0, 1), [nics[1], nics[2]]);
         assert_eq!(send(1, 0), [nics[0]]);
+    }
+
+    #[test]
+    fn a_switch_forgets_who_was_behind_a_link_that_goes_down() {
+        let (mut fabric, switch, cards) = switch(SWITCH_QUEUE);
+        let known = |fabric: &Fabric| fabric.switches[switch.0 as usize].stations.len();
+        let (mut bufs, mut dice, mut out) = (BufPool::default(), Dice::new(1), Vec::new());
+        for (at, card) in (1..).zip(&cards[..2]) {
+            let frame = frame(&mut bufs, 9, at);
+            let plug = fabric.peer(*card).expect("a cable");
+            fabric.forward(
+                Arrival { at: Nanos(1), plug, frame, intact: true },
+                (&mut bufs, &mut dice),
+                &mut out,
+            );
+        }
+        assert_eq!(known(&fabric), 2);
+        fabric.link_lost(cards[0]);
+        assert_eq!(known(&fabric), 1);
+        fabric.pull(cards[1], true);
+        assert_eq!(known(&fabric), 0);
     }
 
     #[test]

@@ -495,6 +495,7 @@ functions! {
             TcpTransmitSkb = __tcp_transmit_skb, Protocol, "a connection sends a segment";
             TcpRetransmitSkb = __tcp_retransmit_skb, Protocol, "not acknowledged in time: sent again";
         }
+        "net/ipv4/syncookies.c" { CookieV4Check = cookie_v4_check, Protocol, "does it answer a SYN that was not remembered?"; }
         "net/ipv4/tcp_minisocks.c" {
             TcpCheckReq = tcp_check_req, Protocol, "the third segment of a handshake";
             TcpTimewaitStateProcess = tcp_timewait_state_process, Protocol, "a late segment for a connection that is over";

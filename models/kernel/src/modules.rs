@@ -112,6 +112,7 @@ static IPV4: Module = Module {
         &ipv4::route::SYSCTLS,
         &ipv4::route_errors::SYSCTLS,
         &ipv4::route_multipath::SYSCTLS,
+        &ipv4::syncookies::SYSCTLS,
         &ipv4::tcp_output::SYSCTLS,
         &ipv4::tcp_timer::SYSCTLS,
         &ipv4::sysctl_net_ipv4::ARP_GC_SYSCTLS,

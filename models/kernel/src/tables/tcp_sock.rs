@@ -60,6 +60,23 @@ pub struct RequestQueue {
     pub accept: VecDeque<SocketId>,
     /// Handshakes under way.
     pub young: Vec<SocketId>,
+    /// It said that there are too many of them (`synflood_warned`).
+    pub synflood_warned: bool,
+    /// The SYNs that it answered and did not enter.
+    pub cookies: Vec<SynCookie>,
+}
+
+/// A SYN that was answered with a cookie.
+#[derive(Clone, Debug)]
+pub struct SynCookie {
+    /// Its packet, from the IPv4 header on, with the options that a cookie tells.
+    pub syn: Vec<u8>,
+    /// The sequence number of the answer, which is the cookie.
+    pub isn: u32,
+    /// The seed of that number, and the offset of the timestamps.
+    pub chance: (u64, u32),
+    /// When it was answered.
+    pub at: Nanos,
 }
 
 impl RequestQueue {

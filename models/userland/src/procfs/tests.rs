@@ -73,7 +73,7 @@ fn what_files_say() {
         ("/proc/sys/net/ipv4/route/flush", Err(Errno::EACCES)),
         ("/proc/sys/net/ipv4", Err(Errno::EISDIR)),
         ("/proc/sys/net/ipv4/nope", Err(Errno::ENOENT)),
-        ("/proc/sys/net/ipv4/tcp_syncookies", Err(Errno::EOPNOTSUPP)),
+        ("/proc/sys/net/ipv4/tcp_max_syn_backlog", Err(Errno::EOPNOTSUPP)),
         ("/proc/sys/net/core/netdev_max_backlog", Err(Errno::ENOENT)),
         ("/sys/class/net/v1/brport/port_id", Ok("0x8001\n")),
         ("/sys/class/net/v1/brport/designated_port", Ok("32769\n")),

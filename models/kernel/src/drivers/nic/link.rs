@@ -77,6 +77,16 @@ pub fn down(cx: &mut Cx, dev: DevId) {
     }
 }
 
+/// The device goes down and its link with it: a switch forgets who was there, and a driver that looks at the link has none.
+pub fn close(cx: &mut Cx, dev: DevId) {
+    if cx.k.devs[dev].ops.ethtool.get_link {
+        netif_carrier_off(cx, dev);
+    }
+    if let Some(plug) = nic(&cx.k.devs[dev]).map(|nic| nic.plug) {
+        cx.fabric.link_lost(plug);
+    }
+}
+
 /// Cards of QEMU and real ones say so; the far end of a veth pair that stands for a cable does not.
 fn tell(cx: &mut Cx, dev: DevId, what: &str) {
     let netdev = &cx.k.devs[dev];

@@ -45,7 +45,6 @@ use crate::net::core::dev_queue::{
 };
 use crate::net::core::gro::napi_gro_end;
 use crate::net::core::gso::{header_bytes, segment};
-use crate::net::core::link_watch::netif_carrier_off;
 use crate::net::core::skbuff::dev_consume_skb_any;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, eth_hw_addr_random, eth_type_trans, ether_setup};
 use crate::netlink::Errno;
@@ -356,9 +355,7 @@ fn open(cx: &mut Cx, dev: DevId) -> Result<(), Errno> {
 /// The card goes down: what is in its rings is lost, and a driver that looks at the link has none.
 fn close(cx: &mut Cx, dev: DevId) {
     reset(cx, dev);
-    if cx.k.devs[dev].ops.ethtool.get_link {
-        netif_carrier_off(cx, dev);
-    }
+    link::close(cx, dev);
     let Some(nic) = cx.k.devs[dev].netdev_priv::<Nic>() else { return };
     nic.irqs.iter().for_each(|irq| cx.k.irqs.free(*irq));
 }

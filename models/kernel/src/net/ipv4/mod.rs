@@ -31,6 +31,7 @@ pub mod route;
 pub mod route_errors;
 pub mod route_get;
 pub mod route_multipath;
+pub mod syncookies;
 pub mod sysctl_net_ipv4;
 pub mod tcp;
 pub mod tcp_input;

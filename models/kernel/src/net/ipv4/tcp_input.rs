@@ -7,13 +7,14 @@ use std::net::Ipv4Addr;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::inet_connection_sock::take_port;
-use super::ip_input::ip_hdr;
+use super::ip_input::{ip_hdr, snmp};
 use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
+use super::syncookies::{SynFlood, send_cookie, tcp_syn_flood_action};
 use super::tcp::{connection_key, tcp_abort, tcp_done};
 use super::tcp_minisocks::{tcp_check_req, tcp_time_wait};
-use super::tcp_options::{TcpOptions, tcp_options_write, tcp_parse_options};
+use super::tcp_options::{TcpOptions, tcp_header, tcp_options_write, tcp_parse_options, with_options};
 use super::tcp_output::{
-    TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
+    TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, prepare, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
 };
 use super::tcp_recovery::tcp_ack;
 use super::tcp_sk::{tcp_ext, tcp_sk};
@@ -41,7 +42,7 @@ use crate::tables::tcp_sock::{TIMESTAMPS, TcpSock, TcpState, before};
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPPROTO_TCP;
 use glassnet_wire::tcp::TCP_HLEN;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 /// Receive buffer of a new connection, and up to where it grows by itself, bytes (`tcp_rmem`).
 const RMEM: (u32, u32) = (131_072, 6_291_456);
@@ -251,15 +252,13 @@ pub fn tcp_send_ack(cx: &mut Cx, sock: SocketId) {
 /// A packet as the machine gets it. Its connection sends no data, so acknowledgements are of its SYN or FIN only; the window is
 /// never closed, and windows are not scaled.
 fn for_machine(tp: &TcpSock, packet: &[u8]) -> Vec<u8> {
-    let at = packet.first().map_or(0, |first| usize::from(first & 15) * 4);
-    let Some(segment) = packet.get(at..) else { return packet.to_vec() };
-    let Ok((mut header, _)) = TcpHdr::read_from_prefix(segment) else { return packet.to_vec() };
+    let Some((at, mut header)) = tcp_header(packet) else { return packet.to_vec() };
+    let segment = &packet[at..];
     let payload = segment.get(header.header_len()..).unwrap_or(&[]);
     let mut options = segment.get(TCP_HLEN..header.header_len()).unwrap_or(&[]).to_vec();
     header.window.set(u16::MAX);
     if header.flags & TCP_SYN != 0 {
         options = tcp_options_write(&TcpOptions { window_shift: Some(0), ..tcp_parse_options(segment) });
-        header.doff_res = ((TCP_HLEN + options.len()) as u8 / 4) << 4;
     }
     if tp.is_synchronised() && header.flags & TCP_ACK != 0 {
         let ack = header.ack_seq.get();
@@ -271,30 +270,48 @@ fn for_machine(tp: &TcpSock, packet: &[u8]) -> Vec<u8> {
         };
         header.ack_seq.set(tp.iss.wrapping_add(behind_syn));
     }
-    let mut bytes = [&packet[..at], header.as_bytes(), &options, payload].concat();
-    let len = (bytes.len() as u16).to_be_bytes();
-    bytes[2..4].copy_from_slice(&len);
-    bytes
+    with_options(&packet[..at], header, &options, payload)
+}
+
+/// The machine of a new connection takes the SYN in as it did when its SYN/ACK, a cookie, left.
+pub fn run_again(cx: &mut Cx, sock: SocketId, syn: &[u8]) {
+    let (now, clock) = (cx.now, tcp_time_stamp(cx));
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let packet = for_machine(tp, syn);
+    let Some(machine) = tp.machine.as_mut() else { return };
+    let segments = machine.run(Some(packet), now);
+    tp.state = TcpState::from(machine.state());
+    for segment in take_acknowledgements(tp, segments, false) {
+        prepare(tp, (clock, now), &segment);
+    }
+    // Nobody knows when it left.
+    tp.icsk.timed = None;
 }
 
 /// Segments follow the path MTU, whoever learnt it (`tcp_current_mss`). True if it got smaller.
 pub fn tcp_sync_mss(cx: &mut Cx, sock: SocketId) -> bool {
     let Some(socket) = cx.k.sockets.get(sock) else { return false };
-    let (netns, local) = (socket.netns, socket.local);
-    let (Some(remote), Some(tp)) = (socket.remote, socket.tcp.as_deref()) else { return false };
+    let (netns, Some(tp)) = (socket.netns, socket.tcp.as_deref()) else { return false };
     let (ipv4, known) = (&cx.k.netns[netns].ipv4, tp.pmtu_generation);
     let generation = ipv4.fib.generation;
     if generation == known && ipv4.exceptions.is_empty() {
         return false;
     }
-    let (mark, bound_dev_if) = (socket.opts.mark, socket.opts.bound_dev_if);
-    // Linux has the route at hand; the search that is on record is that of the segment.
-    let (observed, now) = (std::mem::take(&mut cx.observed), cx.now);
-    let mtu = route_to(cx, netns, local, remote, (mark, bound_dev_if)).map(|route| dst_mtu(cx, &route));
-    (cx.observed, cx.now) = (observed, now);
+    let mtu = route_of(cx, sock).map(|route| dst_mtu(cx, &route));
     let (Some(mtu), Some(tp)) = (mtu, tcp_sk(cx, sock)) else { return false };
     tp.pmtu_generation = generation;
     std::mem::replace(&mut tp.mtu, mtu) > mtu
+}
+
+/// The route of a connection. Linux has it at hand, or searches again with the segment, which is the search on record.
+pub fn route_of(cx: &mut Cx, sock: SocketId) -> Option<Rtable> {
+    let socket = cx.k.sockets.get(sock)?;
+    let (netns, local, remote) = (socket.netns, socket.local, socket.remote?);
+    let by = (socket.opts.mark, socket.opts.bound_dev_if);
+    let (observed, now) = (std::mem::take(&mut cx.observed), cx.now);
+    let route = route_to(cx, netns, local, remote, by);
+    (cx.observed, cx.now) = (observed, now);
+    route
 }
 
 /// Handles a change of state (`tcp_set_state` and its callers).
@@ -361,13 +378,18 @@ fn tcp_child_established(cx: &mut Cx, sock: SocketId) {
 
 /// Handles a segment of a connection.
 pub fn tcp_rcv(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
-    let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
-    let (before, unread) = (tp.state, tp.unread());
-    if before == TcpState::SynRecv
+    if tcp_sk(cx, sock).is_some_and(|tp| tp.state == TcpState::SynRecv)
         && let Some(end) = tcp_check_req(cx, sock, skb, th)
     {
         return end;
     }
+    tcp_child_process(cx, sock, skb, th)
+}
+
+/// Handles a segment of a connection that is no request, or is none with this segment.
+pub fn tcp_child_process(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
+    let Some(tp) = tcp_sk(cx, sock) else { return cx.kfree_skb(skb, DropReason::TcpClose) };
+    let (before, unread) = (tp.state, tp.unread());
     let established = before == TcpState::Established;
     let (len, truesize) = (cx.skbs[skb].len().saturating_sub(th.header_len()), cx.skbs[skb].truesize);
     let func = if established { Func::TcpRcvEstablished } else { Func::TcpRcvStateProcess };
@@ -453,7 +475,7 @@ pub fn parent_is_full(cx: &mut Cx, parent: Option<SocketId>) -> bool {
 
 /// Counts a connection that has no room.
 pub fn count_overflow(cx: &mut Cx, skb: SkbId) {
-    let counters = &mut super::ip_input::snmp(cx, skb).tcp_ext;
+    let counters = &mut snmp(cx, skb).tcp_ext;
     counters.ListenOverflows += 1;
     counters.ListenDrops += 1;
 }
@@ -535,25 +557,45 @@ pub fn packet_bytes(cx: &Cx, skb: SkbId) -> Vec<u8> {
 
 /// Handles a SYN to a listener: creates a socket for the connection, whose machine sends the SYN/ACK
 /// (`tcp_conn_request`).
-pub fn tcp_conn_request(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Door {
+pub fn tcp_conn_request(cx: &mut Cx, listener: SocketId, skb: SkbId) -> Door {
     cx.within(Func::TcpConnRequest, skb, |cx| {
         let flags = cx.skbs[skb].dst.map_or(0, |route| route.flags);
-        let full = parent_is_full(cx, Some(listener));
-        if full || flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
-            count_overflow(cx, skb);
-            cx.note(|_| Note::ListenOverflow);
+        if flags & (RTCF_BROADCAST | RTCF_MULTICAST) != 0 {
+            snmp(cx, skb).tcp_ext.ListenDrops += 1;
             return cx.consume_skb(skb);
         }
-        if let Some(child) = make_child(cx, listener, skb, th) {
+        let flood = tcp_syn_flood_action(cx, listener);
+        if flood == SynFlood::Drop {
+            snmp(cx, skb).tcp_ext.ListenDrops += 1;
+        } else if parent_is_full(cx, Some(listener)) {
+            count_overflow(cx, skb);
+            cx.note(|_| Note::ListenOverflow);
+        } else if flood == SynFlood::Cookie {
+            send_cookie(cx, listener, skb);
+        } else {
             let packet = packet_bytes(cx, skb);
-            tcp_run(cx, child, Some(&packet));
+            if let Some(child) = make_child(cx, listener, skb, &packet, None) {
+                if let Some(requests) = tcp_sk(cx, listener).and_then(|tp| tp.requests.as_mut()) {
+                    requests.young.push(child);
+                }
+                tcp_run(cx, child, Some(&packet));
+            }
         }
         cx.consume_skb(skb)
     })
 }
 
-fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
+/// A connection in SYN_RECV. `syn`: its packet, from the IPv4 header on, as it came with `skb` or earlier; `chance`: the seed of
+/// its sequence number and the offset of its timestamps, if they are known.
+pub fn make_child(
+    cx: &mut Cx,
+    listener: SocketId,
+    skb: SkbId,
+    syn: &[u8],
+    chance: Option<(u64, u32)>,
+) -> Option<SocketId> {
     let iph = *ip_hdr(cx, skb)?;
+    let (at, th) = tcp_header(syn)?;
     let local = (iph.daddr.get(), th.dest.get());
     let remote = (iph.saddr.get(), th.source.get());
     let (netns, mut opts) = cx.k.sockets.get(listener).map(|socket| (socket.netns, socket.opts.clone()))?;
@@ -572,9 +614,12 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
         snmp.tcp_ext.ListenDrops += 1;
         return None;
     };
-    let segment = cx.skbs.data(skb).to_vec();
-    let options = tcp_parse_options(&segment);
-    let beginning = Beginning::new(cx, netns, local, &route, Some(options.timestamps.is_some()), &opts);
+    let options = tcp_parse_options(&syn[at..]);
+    let mut beginning = Beginning::new(cx, netns, local, &route, Some(options.timestamps.is_some()), &opts);
+    if let Some((seed, offset)) = chance {
+        beginning.setup.seed = seed;
+        beginning.ts_offset = if beginning.ts_offset == 0 { 0 } else { offset };
+    }
     let machine = Machine::listen(beginning.setup)?;
     let child = cx.k.sockets.open(SockKind::Tcp, netns);
     take_port(cx, child, local);
@@ -591,9 +636,6 @@ fn make_child(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Optio
     (tp.max_window, tp.ts_recent) = (tp.snd_wnd, options.timestamps.map(|(value, _)| value));
     tp.hashed = true;
     cx.k.sockets.tcp_hashinfo.insert_connection(key, child);
-    if let Some(requests) = tcp_sk(cx, listener).and_then(|tp| tp.requests.as_mut()) {
-        requests.young.push(child);
-    }
     Some(child)
 }
 

@@ -18,6 +18,7 @@ use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header, ip4_reply_mark};
 use super::route::{ip_route_connect, ip_route_output_flow};
 use super::route_errors::ip_do_redirect;
+use super::syncookies::cookie_v4_check;
 use super::tcp::{connection_key, tcp_done, tcp_tsq_handler};
 use super::tcp_input::{Beginning, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
 use super::tcp_minisocks::tcp_timewait_state_process;
@@ -211,7 +212,6 @@ pub fn state_name(state: TcpState) -> &'static str {
 /// Handles a segment for a socket.
 ///
 /// Kernel: net/ipv4/tcp_ipv4.c
-/// Not modelled: SYN cookies.
 pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     let header = cx.skbs.header::<TcpHdr>(skb, cx.skbs[skb].data).copied();
     let (Some(sock), Some(th)) = (cx.skbs[skb].sk, header) else {
@@ -221,13 +221,18 @@ pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
         sock_rps_save_rxhash(cx, sock, skb);
         return tcp_rcv(cx, sock, skb, &th);
     }
+    if th.flags & TCP_SYN == 0
+        && let Some(end) = cookie_v4_check(cx, sock, skb, &th)
+    {
+        return end;
+    }
     cx.within(Func::TcpRcvStateProcess, skb, |cx| {
         if th.flags & TCP_ACK != 0 {
             tcp_v4_send_reset(cx, skb, &th);
             return cx.kfree_skb(skb, DropReason::NotSpecified);
         }
         match th.flags & (TCP_RST | TCP_SYN | TCP_FIN) {
-            TCP_SYN => tcp_conn_request(cx, sock, skb, &th),
+            TCP_SYN => tcp_conn_request(cx, sock, skb),
             flags if flags & TCP_RST != 0 => cx.kfree_skb(skb, DropReason::TcpReset),
             _ => cx.kfree_skb(skb, DropReason::TcpFlags),
         }

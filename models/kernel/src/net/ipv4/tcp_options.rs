@@ -3,7 +3,7 @@
 //! Kernel: net/ipv4/tcp_input.c (`tcp_parse_options`), net/ipv4/tcp_output.c (`tcp_options_write`)
 
 use glassnet_wire::tcp::{TCP_HLEN, TcpHdr};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// End of the options.
 const TCPOPT_EOL: u8 = 0;
@@ -33,6 +33,22 @@ pub struct TcpOptions<'a> {
     pub sack: &'a [u8],
     /// Timestamp value and echo reply.
     pub timestamps: Option<(u32, u32)>,
+}
+
+/// Where the TCP header of an IPv4 packet begins, and the header.
+pub fn tcp_header(packet: &[u8]) -> Option<(usize, TcpHdr)> {
+    let at = packet.first().map(|first| usize::from(first & 15) * 4)?;
+    let (header, _) = TcpHdr::read_from_prefix(packet.get(at..)?).ok()?;
+    Some((at, header))
+}
+
+/// A packet of its IPv4 header and these parts, whose lengths are right; its checksums are not.
+pub fn with_options(iph: &[u8], mut header: TcpHdr, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    header.doff_res = ((TCP_HLEN + options.len()) as u8 / 4) << 4;
+    let mut bytes = [iph, header.as_bytes(), options, payload].concat();
+    let len = (bytes.len() as u16).to_be_bytes();
+    bytes[2..4].copy_from_slice(&len);
+    bytes
 }
 
 /// Reads the options of a segment (`tcp_parse_options`), up to the first malformed one.

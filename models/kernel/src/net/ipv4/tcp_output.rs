@@ -160,11 +160,17 @@ pub fn tcp_transmit_machines(cx: &mut Cx, sock: SocketId, mut segment: Vec<u8>) 
 
 /// Sends a segment without data.
 pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
-    let (clock, now) = (tcp_time_stamp(cx), cx.now);
+    let clocks = (tcp_time_stamp(cx), cx.now);
     let Some(tp) = tcp_sk(cx, sock) else { return };
+    let (bytes, again) = prepare(tp, clocks, segment);
+    transmit(cx, sock, bytes, Sending { again, segs: 1, ..Sending::default() });
+}
+
+/// A segment of smoltcp as it leaves, and what the connection remembers of it: true if it left before. `clock`: that of timestamps.
+pub fn prepare(tp: &mut TcpSock, (clock, now): (u32, Nanos), segment: &[u8]) -> (Vec<u8>, bool) {
     let bytes = to_linux_format(tp, clock, segment);
     let again = TcpHdr::read_from_prefix(&bytes).is_ok_and(|(header, _)| note_sent(tp, &header, now));
-    transmit(cx, sock, bytes, Sending { again, segs: 1, ..Sending::default() });
+    (bytes, again)
 }
 
 /// Sends the packet at this place of the queue of what was sent (`__tcp_transmit_skb`).

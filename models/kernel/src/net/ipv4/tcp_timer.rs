@@ -8,7 +8,7 @@ use glassnet_wire::tcp::{TCP_ACK, TcpHdr};
 use zerocopy::IntoBytes;
 
 use super::tcp::{tcp_abort, tcp_done};
-use super::tcp_input::{tcp_oow_rate_limited, tcp_run, tcp_send_ack};
+use super::tcp_input::{route_of, tcp_oow_rate_limited, tcp_run, tcp_send_ack};
 use super::tcp_options::{TcpOptions, tcp_options_write};
 use super::tcp_output::{tcp_retransmit_skb, tcp_transmit_machines, tcp_transmit_skb, tcp_write_xmit};
 use super::tcp_recovery::{tcp_rack_reo_timeout, tcp_xmit_retransmit_queue};
@@ -375,7 +375,6 @@ fn tcp_xmit_probe_skb(cx: &mut Cx, sock: SocketId) {
 
 /// Repeats a SYN-ACK, and forgets the request after too many.
 fn reqsk_timer_handler(cx: &mut Cx, sock: SocketId) {
-    let now = cx.now;
     tcp_ext(cx, sock, |counters| counters.TCPTimeouts += 1);
     let Some(retries) = retries(cx, sock) else { return };
     let Some(tp) = tcp_sk(cx, sock) else { return };
@@ -383,9 +382,9 @@ fn reqsk_timer_handler(cx: &mut Cx, sock: SocketId) {
         return tcp_done(cx, sock);
     }
     tp.icsk.retransmits += 1;
-    let after = Nanos(TCP_TIMEOUT_INIT.0 << tp.icsk.retransmits.min(7));
-    arm(tp, now, XmitTimer::SynAck, after);
-    send_expired(cx, sock);
+    if !inet_rtx_syn_ack(cx, sock) {
+        tcp_done(cx, sock);
+    }
 }
 
 /// A SYN came again: its SYN-ACK is repeated, but not for each of many (`tcp_check_req`).
@@ -393,12 +392,25 @@ pub fn syn_came_again(cx: &mut Cx, sock: SocketId) {
     if tcp_oow_rate_limited(cx, sock, |counters| counters.TCPACKSkippedSynRecv += 1) {
         return;
     }
+    if inet_rtx_syn_ack(cx, sock) {
+        tcp_reset_timer(cx, sock);
+    }
+}
+
+/// Repeats a SYN-ACK, and says when the next is due; false if no route leads to the peer.
+fn inet_rtx_syn_ack(cx: &mut Cx, sock: SocketId) -> bool {
     let now = cx.now;
-    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let Some(socket) = cx.k.sockets.get(sock) else { return false };
+    let netns = socket.netns;
+    if route_of(cx, sock).is_none() {
+        cx.k.netns[netns].ipv4.snmp.ip.OutNoRoutes += 1;
+        return false;
+    }
+    let Some(tp) = tcp_sk(cx, sock) else { return false };
     let after = Nanos(TCP_TIMEOUT_INIT.0 << tp.icsk.retransmits.min(7));
     arm(tp, now, XmitTimer::SynAck, after);
     send_expired(cx, sock);
-    tcp_reset_timer(cx, sock);
+    true
 }
 
 /// Ends the connection with the last ICMP error or ETIMEDOUT.
