@@ -58,8 +58,7 @@ fn win_from_space(space: u32) -> u32 {
 }
 
 impl RcvWindow {
-    /// The connection begins. `wnd`: the window of its SYN; `most`: up to where its buffer grows by itself
-    /// (`tcp_init_buffer_space`).
+    /// Before the handshake. `wnd`: the window of its SYN; `most`: up to where its buffer grows by itself.
     pub fn new(
         (rcvbuf, most): (u32, Option<u32>),
         wnd: u32,
@@ -71,8 +70,7 @@ impl RcvWindow {
         let clamp = clamp.unwrap_or(u32::MAX).min(full);
         let ssthresh = wnd.min(clamp);
         let mss = advmss.min(wnd / 2).clamp(88, 536);
-        let space = ssthresh.min(wnd).min(TCP_INIT_CWND * advmss);
-        RcvWindow { rcvbuf, most, wnd, ssthresh, clamp, advmss, wscale, mss, space, ..RcvWindow::default() }
+        RcvWindow { rcvbuf, most, wnd, ssthresh, clamp, advmss, wscale, mss, ..RcvWindow::default() }
     }
 
     /// Data of a packet came in order; `truesize`: its memory.
@@ -205,8 +203,16 @@ impl RcvWindow {
         self.space = copied;
     }
 
-    /// Counting begins (`tcp_init_buffer_space`).
-    pub fn begin(&mut self, now: Nanos) {
+    /// The connection begins: room for a segment is kept back, and counting begins (`tcp_init_buffer_space` with `tcp_app_win`
+    /// 31). `option`: bytes of the timestamps in each segment.
+    pub fn begin(&mut self, option: u32, now: Nanos) {
+        self.advmss = self.advmss.saturating_sub(option);
+        let full = win_from_space(self.rcvbuf);
+        if self.clamp > 2 * self.advmss && self.clamp + self.advmss > full {
+            self.clamp = full.saturating_sub(self.advmss).max(2 * self.advmss);
+        }
+        self.ssthresh = self.ssthresh.min(self.clamp);
+        self.space = self.ssthresh.min(self.wnd).min(TCP_INIT_CWND * self.advmss);
         self.since = now;
     }
 

@@ -60,8 +60,7 @@ impl Connection {
             if process.now() < at {
                 return Next::Wait;
             }
-            _ = self.socket.shutdown(false, true);
-            return Next::Close;
+            return self.end();
         }
         while !self.answered {
             match self.socket.read(BUFSIZE) {
@@ -84,13 +83,13 @@ impl Connection {
                 self.answer(process, root, &head).await;
             }
         }
-        // Where computing takes no time, this does not either.
+        // Where computing takes no time, nobody else has a turn before the end.
         let computes = process.world().kernel(process.machine).config.exec_time > Nanos::ZERO;
-        self.write(process.now() + if computes { FINISHING } else { Nanos::ZERO })
+        self.write(computes.then(|| process.now() + FINISHING))
     }
 
-    /// Writes what is left; when all is written, the connection ends at this time.
-    fn write(&mut self, ends_at: Nanos) -> Next {
+    /// Writes what is left; when all is written, the connection ends, at this time if there is one.
+    fn write(&mut self, ends_at: Option<Nanos>) -> Next {
         while let Some(first) = self.to_send.first_mut() {
             match self.socket.write(first) {
                 Ok(0) => return Next::Wait,
@@ -103,8 +102,16 @@ impl Connection {
                 Err(_) => return Next::Close,
             }
         }
-        self.ends_at = Some(ends_at);
-        Next::Wait
+        self.ends_at = ends_at;
+        if ends_at.is_some() {
+            return Next::Wait;
+        }
+        self.end()
+    }
+
+    fn end(&mut self) -> Next {
+        _ = self.socket.shutdown(false, true);
+        Next::Close
     }
 
     async fn answer(&mut self, process: &mut Process, root: &str, head: &str) {

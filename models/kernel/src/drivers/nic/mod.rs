@@ -481,7 +481,7 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
         (tag.is_some(), TAGGED),
         (pkt.short_headroom && is_veth, SHORT_HEADROOM),
     ];
-    let noted = notes.iter().filter(|(holds, _)| *holds).fold(0, |noted, (_, note)| noted | note);
+    let noted = notes.iter().fold(0, |noted, (holds, note)| if *holds { noted | note } else { noted });
     cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | noted);
     // The ends of a cable have to agree before it carries anything; a veth pair that stands for one is a port's at the far
     // end, which starts when the carrier has been noticed.
@@ -680,8 +680,7 @@ fn build_skb(cx: &mut Cx, dev: DevId, frame: BufId) -> SkbId {
     let (tag, packet) = (cx.skbs.bufs.tag(frame), packet_of(&cx.skbs.bufs, frame));
     let skb = cx.skbs.build_skb(frame, 0, dev);
     let pkt = &mut cx.skbs[skb];
-    pkt.packet = packet;
-    pkt.dst_pending_confirm = tag & CONFIRMS != 0;
+    (pkt.packet, pkt.dst_pending_confirm) = (packet, tag & CONFIRMS != 0);
     pkt.short_headroom = tag & SHORT_HEADROOM != 0;
     skb
 }

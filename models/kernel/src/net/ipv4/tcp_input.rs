@@ -9,9 +9,9 @@ use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TcpHdr};
 use super::inet_connection_sock::take_port;
 use super::ip_input::{ip_hdr, snmp};
 use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
-use super::syncookies::{SynFlood, send_cookie, tcp_syn_flood_action};
+use super::syncookies::{SynFlood, tcp_syn_flood_action};
 use super::tcp::{connection_key, tcp_abort, tcp_done};
-use super::tcp_minisocks::{tcp_check_req, tcp_time_wait};
+use super::tcp_minisocks::{send_cookie, tcp_check_req, tcp_time_wait};
 use super::tcp_options::{TcpOptions, tcp_header, tcp_options_write, tcp_parse_options, with_options};
 use super::tcp_output::{
     TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, prepare, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
@@ -324,7 +324,7 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
         !matches!(after, TcpState::SynSent | TcpState::SynRecv | TcpState::Close | TcpState::Listen);
     if handshake && goes_on {
         (tp.icsk.timer, tp.icsk.retransmits) = (None, 0);
-        tp.rcv.begin(now);
+        tp.rcv.begin(if tp.tstamp_ok { TIMESTAMPS } else { 0 }, now);
         if !tp.sndbuf_locked {
             tcp_sndbuf_expand(tp);
         }

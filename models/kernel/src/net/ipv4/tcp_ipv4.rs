@@ -18,10 +18,9 @@ use super::ip_input::{ip_hdr, snmp};
 use super::ip_output::{IpHeader, ip_make_header, ip4_reply_mark};
 use super::route::{ip_route_connect, ip_route_output_flow};
 use super::route_errors::ip_do_redirect;
-use super::syncookies::cookie_v4_check;
 use super::tcp::{connection_key, tcp_done, tcp_tsq_handler};
 use super::tcp_input::{Beginning, sequence_len, tcp_conn_request, tcp_rcv, tcp_run, tcp_sync_mss};
-use super::tcp_minisocks::tcp_timewait_state_process;
+use super::tcp_minisocks::{cookie_v4_check, tcp_timewait_state_process};
 use super::tcp_options::{TcpOptions, tcp_options_write};
 use super::tcp_output::tcp_v4_send_check;
 use super::tcp_sk::tcp_sk;
@@ -212,6 +211,7 @@ pub fn state_name(state: TcpState) -> &'static str {
 /// Handles a segment for a socket.
 ///
 /// Kernel: net/ipv4/tcp_ipv4.c
+/// Not modelled: MD5 signatures.
 pub fn tcp_v4_do_rcv(cx: &mut Cx, skb: SkbId) -> Door {
     let header = cx.skbs.header::<TcpHdr>(skb, cx.skbs[skb].data).copied();
     let (Some(sock), Some(th)) = (cx.skbs[skb].sk, header) else {

@@ -5,8 +5,12 @@
 use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::ip_input::snmp;
+use super::syncookies::{TCP_SYNCOOKIES, VALID, answers, minute, normalised};
 use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done};
-use super::tcp_input::{count_overflow, parent_is_full, sequence_len, tcp_oow_rate_limited};
+use super::tcp_input::{
+    count_overflow, make_child, packet_bytes, parent_is_full, run_again, sequence_len, tcp_child_process,
+    tcp_oow_rate_limited, tcp_run,
+};
 use super::tcp_ipv4::{Reply, inet_lookup_listener, tcp_v4_do_rcv, tcp_v4_send_reply, tcp_v4_send_reset};
 use super::tcp_output::tcp_time_stamp;
 use super::tcp_sk::{tcp_ext, tcp_sk};
@@ -16,7 +20,7 @@ use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::snmp::TcpExtMib;
-use crate::tables::tcp_sock::before;
+use crate::tables::tcp_sock::{SynCookie, before};
 
 /// Handles a segment for a connection whose handshake is not complete. `None`: it completes it.
 ///
@@ -87,6 +91,52 @@ fn tcp_v4_send_ack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
         timestamps,
     };
     tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
+}
+
+/// Answers a SYN with a cookie (`cookie_init_sequence` in net/ipv4/syncookies.c): the same one to the same SYN within a minute.
+pub fn send_cookie(cx: &mut Cx, listener: SocketId, skb: SkbId) -> Option<()> {
+    let (syn, now) = (normalised(&packet_bytes(cx, skb))?, cx.now);
+    let (netns, drawn) =
+        (cx.k.sockets.get(listener)?.netns, (cx.dice.below(u64::MAX), cx.dice.below(1 << 32) as u32));
+    let queue = tcp_sk(cx, listener)?.requests.as_mut()?;
+    queue.cookies.retain(|cookie| now.since(cookie.at) < VALID);
+    let known = queue.cookies.iter().find(|cookie| cookie.syn == syn && minute(cookie.at) == minute(now));
+    let chance = known.map_or(drawn, |cookie| cookie.chance);
+    let child = make_child(cx, listener, skb, &syn, Some(chance))?;
+    cx.k.netns[netns].ipv4.snmp.tcp_ext.SyncookiesSent += 1;
+    tcp_run(cx, child, Some(&syn));
+    let isn = tcp_sk(cx, child)?.iss;
+    tcp_done(cx, child);
+    let queue = tcp_sk(cx, listener)?.requests.as_mut()?;
+    queue.cookies.push(SynCookie { syn, isn, chance, at: now });
+    Some(())
+}
+
+/// Looks for a cookie in a segment to a listener. `None`: it has none; else its connection begins with it.
+pub fn cookie_v4_check(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Option<Door> {
+    cx.call(Func::CookieV4Check, skb);
+    let (netns, now, packet) = (cx.k.sockets.get(listener)?.netns, cx.now, packet_bytes(cx, skb));
+    let cookies = &tcp_sk(cx, listener)?.requests.as_ref()?.cookies;
+    let overflowed = cookies.last().is_some_and(|cookie| now.since(cookie.at) < VALID);
+    let mut of_minutes = cookies.iter().rev().filter(|cookie| minute(now) - minute(cookie.at) < 2);
+    let found = of_minutes.find(|cookie| answers(cookie, &packet, th)).cloned();
+    let asked = th.flags & (TCP_ACK | TCP_RST) == TCP_ACK && overflowed;
+    if !asked || cx.k.netns[netns].sysctls.get(&TCP_SYNCOOKIES) == 0 {
+        return None;
+    }
+    let counters = &mut cx.k.netns[netns].ipv4.snmp.tcp_ext;
+    let Some(cookie) = found else {
+        counters.SyncookiesFailed += 1;
+        return None;
+    };
+    counters.SyncookiesRecv += 1;
+    if parent_is_full(cx, Some(listener)) {
+        count_overflow(cx, skb);
+    } else if let Some(child) = make_child(cx, listener, skb, &cookie.syn, Some(cookie.chance)) {
+        run_again(cx, child, &cookie.syn);
+        return Some(tcp_child_process(cx, child, skb, th));
+    }
+    Some(cx.kfree_skb(skb, DropReason::NotSpecified))
 }
 
 /// Enters TIME_WAIT.
