@@ -1,6 +1,7 @@
 //! A TCP socket (`struct tcp_sock`, include/linux/tcp.h; `struct inet_connection_sock`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::IPV4_HLEN;
@@ -62,9 +63,14 @@ pub struct RequestQueue {
     pub young: Vec<SocketId>,
     /// It said that there are too many of them (`synflood_warned`).
     pub synflood_warned: bool,
-    /// The SYNs that it answered and did not enter.
-    pub cookies: Vec<SynCookie>,
+    /// The SYNs that it answered and did not enter, of the last two minutes at least.
+    pub cookies: BTreeMap<SynKey, SynCookie>,
+    /// When it answered the last of them (`rx_opt.ts_recent_stamp`).
+    pub last_overflow: Option<Nanos>,
 }
+
+/// What tells the SYNs of a listener apart: who sent it, to which address, and its sequence number.
+pub type SynKey = ((Ipv4Addr, u16), Ipv4Addr, u32);
 
 /// A SYN that was answered with a cookie.
 #[derive(Clone, Debug)]

@@ -1,12 +1,11 @@
 //! SYN cookies: a listener with too many requests answers a SYN and remembers nothing of it.
 //!
-//! Kernel: net/ipv4/syncookies.c; what it does to connections is in `tcp_minisocks.rs`. Linux writes what it has to know again into the sequence number; here the listener keeps it,
-//! for as long as Linux takes the cookie.
+//! Kernel: net/ipv4/syncookies.c; what it does to connections is in `tcp_minisocks.rs`. Linux writes what it has to know again into
+//! the sequence number; here the listener keeps it, for as long as Linux takes the cookie.
 //! Not modelled: the options that Linux hides in the low bits of its timestamp, `tcp_max_syn_backlog`.
 
 use glassnet_sim::Nanos;
 use glassnet_wire::ipv4::Ipv4Hdr;
-use glassnet_wire::tcp::TcpHdr;
 use zerocopy::FromBytes;
 
 use super::tcp_options::{TcpOptions, tcp_header, tcp_options_write, tcp_parse_options, with_options};
@@ -16,7 +15,7 @@ use crate::ids::SocketId;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::klog::LOG_INFO;
 use crate::tables::sysctl::Setting;
-use crate::tables::tcp_sock::SynCookie;
+use crate::tables::tcp_sock::SynKey;
 
 /// 0: no cookies, 1: if there are too many requests, 2: always.
 pub static TCP_SYNCOOKIES: Setting = Setting::new("tcp_syncookies", 1);
@@ -73,16 +72,12 @@ pub fn minute(at: Nanos) -> u64 {
     at.0 / Nanos::from_secs(60).0
 }
 
-/// The packet with this header acknowledges the SYN/ACK of this cookie.
-pub fn answers(cookie: &SynCookie, packet: &[u8], th: &TcpHdr) -> bool {
-    let addresses =
-        |packet: &[u8]| Ipv4Hdr::read_from_prefix(packet).ok().map(|(iph, _)| (iph.saddr, iph.daddr));
-    tcp_header(&cookie.syn).is_some_and(|(_, syn)| {
-        addresses(packet) == addresses(&cookie.syn)
-            && (th.source, th.dest) == (syn.source, syn.dest)
-            && th.seq.get() == syn.seq.get().wrapping_add(1)
-            && th.ack_seq.get() == cookie.isn.wrapping_add(1)
-    })
+/// What tells the SYNs of a listener apart. `behind`: how far the packet's sequence number is behind its SYN's.
+pub fn syn_key(packet: &[u8], behind: u32) -> Option<SynKey> {
+    let (iph, _) = Ipv4Hdr::read_from_prefix(packet).ok()?;
+    let (_, th) = tcp_header(packet)?;
+    let from = (iph.saddr.get(), th.source.get());
+    Some((from, iph.daddr.get(), th.seq.get().wrapping_sub(behind)))
 }
 
 /// A SYN with what a cookie tells of it: the MSS, roughly, and other options only beside timestamps.

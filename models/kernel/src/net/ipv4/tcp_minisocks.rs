@@ -5,7 +5,7 @@
 use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::ip_input::snmp;
-use super::syncookies::{TCP_SYNCOOKIES, VALID, answers, minute, normalised};
+use super::syncookies::{TCP_SYNCOOKIES, VALID, minute, normalised, syn_key};
 use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done};
 use super::tcp_input::{
     count_overflow, make_child, packet_bytes, parent_is_full, run_again, sequence_len, tcp_child_process,
@@ -98,9 +98,11 @@ pub fn send_cookie(cx: &mut Cx, listener: SocketId, skb: SkbId) -> Option<()> {
     let (syn, now) = (normalised(&packet_bytes(cx, skb))?, cx.now);
     let (netns, drawn) =
         (cx.k.sockets.get(listener)?.netns, (cx.dice.below(u64::MAX), cx.dice.below(1 << 32) as u32));
-    let queue = tcp_sk(cx, listener)?.requests.as_mut()?;
-    queue.cookies.retain(|cookie| now.since(cookie.at) < VALID);
-    let known = queue.cookies.iter().find(|cookie| cookie.syn == syn && minute(cookie.at) == minute(now));
+    let (key, queue) = (syn_key(&syn, 0)?, tcp_sk(cx, listener)?.requests.as_mut()?);
+    if queue.last_overflow.is_some_and(|at| minute(at) != minute(now)) {
+        queue.cookies.retain(|_, cookie| now.since(cookie.at) < VALID);
+    }
+    let known = queue.cookies.get(&key).filter(|known| known.syn == syn && minute(known.at) == minute(now));
     let chance = known.map_or(drawn, |cookie| cookie.chance);
     let child = make_child(cx, listener, skb, &syn, Some(chance))?;
     cx.k.netns[netns].ipv4.snmp.tcp_ext.SyncookiesSent += 1;
@@ -108,7 +110,8 @@ pub fn send_cookie(cx: &mut Cx, listener: SocketId, skb: SkbId) -> Option<()> {
     let isn = tcp_sk(cx, child)?.iss;
     tcp_done(cx, child);
     let queue = tcp_sk(cx, listener)?.requests.as_mut()?;
-    queue.cookies.push(SynCookie { syn, isn, chance, at: now });
+    queue.cookies.insert(key, SynCookie { syn, isn, chance, at: now });
+    queue.last_overflow = Some(now);
     Some(())
 }
 
@@ -116,10 +119,13 @@ pub fn send_cookie(cx: &mut Cx, listener: SocketId, skb: SkbId) -> Option<()> {
 pub fn cookie_v4_check(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Option<Door> {
     cx.call(Func::CookieV4Check, skb);
     let (netns, now, packet) = (cx.k.sockets.get(listener)?.netns, cx.now, packet_bytes(cx, skb));
-    let cookies = &tcp_sk(cx, listener)?.requests.as_ref()?.cookies;
-    let overflowed = cookies.last().is_some_and(|cookie| now.since(cookie.at) < VALID);
-    let mut of_minutes = cookies.iter().rev().filter(|cookie| minute(now) - minute(cookie.at) < 2);
-    let found = of_minutes.find(|cookie| answers(cookie, &packet, th)).cloned();
+    let queue = tcp_sk(cx, listener)?.requests.as_ref()?;
+    let overflowed = queue.last_overflow.is_some_and(|at| now.since(at) < VALID);
+    let known = queue.cookies.get(&syn_key(&packet, 1)?);
+    let is_valid = |cookie: &&SynCookie| {
+        th.ack_seq.get() == cookie.isn.wrapping_add(1) && minute(now) - minute(cookie.at) < 2
+    };
+    let found = known.filter(is_valid).cloned();
     let asked = th.flags & (TCP_ACK | TCP_RST) == TCP_ACK && overflowed;
     if !asked || cx.k.netns[netns].sysctls.get(&TCP_SYNCOOKIES) == 0 {
         return None;
