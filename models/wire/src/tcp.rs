@@ -51,4 +51,9 @@ impl TcpHdr {
     pub fn header_len(&self) -> usize {
         usize::from(self.doff_res >> 4) * 4
     }
+
+    /// `doff_res` of a header with so many bytes of options, a multiple of 4.
+    pub fn doff(options: usize) -> u8 {
+        ((TCP_HLEN + options) as u8 / 4) << 4
+    }
 }

@@ -23,8 +23,8 @@ pub static TCP_SYNCOOKIES: Setting = Setting::new("tcp_syncookies", 1);
 /// Whether there are cookies.
 pub static SYSCTLS: SysctlTable = SysctlTable::new("net/ipv4", &[Sysctl::net(&TCP_SYNCOOKIES).range(0, 255)]);
 
-/// How long a listener that had too many requests looks for cookies (`TCP_SYNCOOKIE_VALID`).
-pub const VALID: Nanos = Nanos::from_secs(120);
+/// How long a listener that had too many requests looks for cookies.
+pub const TCP_SYNCOOKIE_VALID: Nanos = Nanos::from_secs(120);
 
 /// MSS that a cookie can tell, bytes.
 const MSSTAB: [u16; 4] = [536, 1300, 1440, 1460];
@@ -67,8 +67,8 @@ pub fn tcp_syn_flood_action(cx: &mut Cx, listener: SocketId) -> SynFlood {
     flood
 }
 
-/// The clock of cookies (`tcp_cookie_time`).
-pub fn minute(at: Nanos) -> u64 {
+/// The clock of cookies, minutes.
+pub fn tcp_cookie_time(at: Nanos) -> u64 {
     at.0 / Nanos::from_secs(60).0
 }
 

@@ -276,19 +276,18 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
     let netns = cx.k.devs[cx.skbs[skb].dev].netns;
     let (saddr, daddr) = (iph.daddr.get(), iph.saddr.get());
     let options = tcp_options_write(&TcpOptions { timestamps: reply.timestamps, ..TcpOptions::default() });
-    let len = TCP_HLEN + options.len();
     let header = TcpHdr {
         source: th.dest,
         dest: th.source,
         seq: U32::new(reply.seq),
         ack_seq: U32::new(reply.ack_seq),
-        doff_res: (len as u8 / 4) << 4,
+        doff_res: TcpHdr::doff(options.len()),
         flags: reply.flags,
         window: reply.window.into(),
         ..TcpHdr::default()
     };
     let lo = cx.k.netns[netns].loopback;
-    let new = cx.skbs.alloc_skb(len, lo);
+    let new = cx.skbs.alloc_skb(TCP_HLEN + options.len(), lo);
     let bytes = cx.skbs.data_mut(new);
     bytes[..TCP_HLEN].copy_from_slice(header.as_bytes());
     bytes[TCP_HLEN..].copy_from_slice(&options);

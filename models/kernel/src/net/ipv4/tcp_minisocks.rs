@@ -5,7 +5,7 @@
 use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::ip_input::snmp;
-use super::syncookies::{TCP_SYNCOOKIES, VALID, minute, normalised, syn_key};
+use super::syncookies::{TCP_SYNCOOKIE_VALID, TCP_SYNCOOKIES, normalised, syn_key, tcp_cookie_time};
 use super::tcp::{TCP_TIMEWAIT_LEN, keep_unread, tcp_done};
 use super::tcp_input::{
     count_overflow, make_child, packet_bytes, parent_is_full, run_again, sequence_len, tcp_child_process,
@@ -99,10 +99,13 @@ pub fn send_cookie(cx: &mut Cx, listener: SocketId, skb: SkbId) -> Option<()> {
     let (netns, drawn) =
         (cx.k.sockets.get(listener)?.netns, (cx.dice.below(u64::MAX), cx.dice.below(1 << 32) as u32));
     let (key, queue) = (syn_key(&syn, 0)?, tcp_sk(cx, listener)?.requests.as_mut()?);
-    if queue.last_overflow.is_some_and(|at| minute(at) != minute(now)) {
-        queue.cookies.retain(|_, cookie| now.since(cookie.at) < VALID);
+    if queue.last_overflow.is_some_and(|at| tcp_cookie_time(at) != tcp_cookie_time(now)) {
+        queue.cookies.retain(|_, cookie| now.since(cookie.at) < TCP_SYNCOOKIE_VALID);
     }
-    let known = queue.cookies.get(&key).filter(|known| known.syn == syn && minute(known.at) == minute(now));
+    let known = queue
+        .cookies
+        .get(&key)
+        .filter(|known| known.syn == syn && tcp_cookie_time(known.at) == tcp_cookie_time(now));
     let chance = known.map_or(drawn, |cookie| cookie.chance);
     let child = make_child(cx, listener, skb, &syn, Some(chance))?;
     cx.k.netns[netns].ipv4.snmp.tcp_ext.SyncookiesSent += 1;
@@ -118,18 +121,20 @@ pub fn send_cookie(cx: &mut Cx, listener: SocketId, skb: SkbId) -> Option<()> {
 /// Looks for a cookie in a segment to a listener. `None`: it has none; else its connection begins with it.
 pub fn cookie_v4_check(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr) -> Option<Door> {
     cx.call(Func::CookieV4Check, skb);
-    let (netns, now, packet) = (cx.k.sockets.get(listener)?.netns, cx.now, packet_bytes(cx, skb));
+    let (netns, now) = (cx.k.sockets.get(listener)?.netns, cx.now);
     let queue = tcp_sk(cx, listener)?.requests.as_ref()?;
-    let overflowed = queue.last_overflow.is_some_and(|at| now.since(at) < VALID);
-    let known = queue.cookies.get(&syn_key(&packet, 1)?);
-    let is_valid = |cookie: &&SynCookie| {
-        th.ack_seq.get() == cookie.isn.wrapping_add(1) && minute(now) - minute(cookie.at) < 2
-    };
-    let found = known.filter(is_valid).cloned();
+    let overflowed = queue.last_overflow.is_some_and(|at| now.since(at) < TCP_SYNCOOKIE_VALID);
     let asked = th.flags & (TCP_ACK | TCP_RST) == TCP_ACK && overflowed;
     if !asked || cx.k.netns[netns].sysctls.get(&TCP_SYNCOOKIES) == 0 {
         return None;
     }
+    let key = syn_key(&packet_bytes(cx, skb), 1)?;
+    let is_valid = |cookie: &&SynCookie| {
+        th.ack_seq.get() == cookie.isn.wrapping_add(1)
+            && tcp_cookie_time(now) - tcp_cookie_time(cookie.at) < 2
+    };
+    let known = tcp_sk(cx, listener)?.requests.as_ref()?.cookies.get(&key);
+    let found = known.filter(is_valid).cloned();
     let counters = &mut cx.k.netns[netns].ipv4.snmp.tcp_ext;
     let Some(cookie) = found else {
         counters.SyncookiesFailed += 1;

@@ -44,7 +44,7 @@ pub fn tcp_header(packet: &[u8]) -> Option<(usize, TcpHdr)> {
 
 /// A packet of its IPv4 header and these parts, whose lengths are right; its checksums are not.
 pub fn with_options(iph: &[u8], mut header: TcpHdr, options: &[u8], payload: &[u8]) -> Vec<u8> {
-    header.doff_res = ((TCP_HLEN + options.len()) as u8 / 4) << 4;
+    header.doff_res = TcpHdr::doff(options.len());
     let mut bytes = [iph, header.as_bytes(), options, payload].concat();
     let len = (bytes.len() as u16).to_be_bytes();
     bytes[2..4].copy_from_slice(&len);

@@ -85,7 +85,7 @@ fn to_linux_format(tp: &mut TcpSock, clock: u32, segment: &[u8]) -> Vec<u8> {
         header.window.set(tp.rcv.select());
     }
     let written = tcp_options_write(&options);
-    header.doff_res = ((TCP_HLEN + written.len()) as u8 / 4) << 4;
+    header.doff_res = TcpHdr::doff(written.len());
     [header.as_bytes(), &written].concat()
 }
 
@@ -102,7 +102,7 @@ fn segment_of(tp: &mut TcpSock, clock: u32, (local, remote): (u16, u16), at: usi
         dest: remote.into(),
         seq: skb.seq.into(),
         ack_seq: tp.rcv.nxt.into(),
-        doff_res: ((TCP_HLEN + options.len()) as u8 / 4) << 4,
+        doff_res: TcpHdr::doff(options.len()),
         flags: TCP_ACK | skb.flags | push,
         window: window.into(),
         ..TcpHdr::default()

@@ -365,7 +365,7 @@ fn tcp_xmit_probe_skb(cx: &mut Cx, sock: SocketId) {
         dest: remote.1.into(),
         seq: tp.snd_una.wrapping_sub(1).into(),
         ack_seq: tp.rcv.nxt.into(),
-        doff_res: ((size_of::<TcpHdr>() + options.len()) as u8 / 4) << 4,
+        doff_res: TcpHdr::doff(options.len()),
         flags: TCP_ACK,
         ..TcpHdr::default()
     };
