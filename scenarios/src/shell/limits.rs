@@ -9,7 +9,7 @@
 //! | 10 programs | that start each other, as `ip netns exec x bash` | [`PROGRAM_DEPTH`] |
 //! | 1,000 `(` and `!` | of `[`, `test`, `expr`, `find` | [`OPERATORS`] |
 //! | 64 jobs | in the background | [`JOB_LIMIT`] |
-//! | 10,000 words | of a range `{1..20000}`, which stays as it is beyond; 100,000 of all braces of a word | bashkit |
+//! | 10,000 words | of a range `{1..20000}`; 100,000 of all braces of a word | bashkit, [`RANGE_LIMIT`] |
 //! | 100 MB | a file, and what a command reads of `/dev/zero` | [`FILE_LIMIT`] |
 //! | 500 MB | all files of a machine | [`DISK_LIMIT`] |
 
@@ -37,6 +37,8 @@ const DEEP: usize = 48_000_000;
 pub(super) const PROGRAM_DEPTH: usize = 10;
 /// Parentheses and negations among the arguments of a command that reads them by recursion.
 const OPERATORS: usize = 1_000;
+/// Words of a range. bashkit leaves a longer one as it is written.
+const RANGE_LIMIT: u64 = 10_000;
 /// Background jobs of a shell.
 const JOB_LIMIT: usize = 64;
 /// Bytes of a file.
@@ -69,11 +71,14 @@ pub(super) fn disk() -> FsLimits {
 
 /// What bashkit says of a command that [`bound`] stops; with bash's words for it.
 pub(super) fn as_bash_says(text: &str) -> String {
-    let words =
-        format!("nested too deeply: more than {OPERATORS} parentheses and negations, or no stack is left");
+    let words = format!(
+        "more than {RANGE_LIMIT} words of a range, or nested too deeply: more than {OPERATORS} parentheses and negations, or no stack is left"
+    );
     let says = |line: &str| match line.trim_end_matches('\n').ends_with("rm: cancelled by before_tool hook") {
         true => PRESERVE_ROOT.to_owned(),
-        false => line.replace("cancelled by before_tool hook", &words),
+        false => {
+            line.replace("eval: cancelled", "cancelled").replace("cancelled by before_tool hook", &words)
+        }
     };
     text.split_inclusive('\n').map(says).collect()
 }
@@ -92,6 +97,18 @@ fn removes_root(args: &[String]) -> bool {
     let is_root =
         |path: &&str| path.starts_with('/') && path.split('/').all(|part| ["", "."].contains(&part));
     recursive && !options.contains(&"--no-preserve-root") && operands.iter().any(is_root)
+}
+
+/// `word` has a range that is too long to be replaced by its words.
+fn has_long_range(word: &str) -> bool {
+    word.split('{').skip(1).filter_map(|rest| rest.split_once('}')).any(|(range, _)| {
+        let numbers: Result<Vec<i64>, _> = range.split("..").map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok([first, last]) => first.abs_diff(*last) >= RANGE_LIMIT,
+            Ok([first, last, step]) => first.abs_diff(*last) / step.unsigned_abs().max(1) >= RANGE_LIMIT,
+            _ => false,
+        }
+    })
 }
 
 /// How much stack the shells of this process may use, bytes.
@@ -149,7 +166,10 @@ pub(super) fn bound(builder: BashBuilder, machine: Arc<Machine>) -> BashBuilder 
         let operators =
             || event.args.iter().filter(|arg| ["(", "\\(", "!", "-not"].contains(&arg.as_str())).count();
         let recursive = ["[", "test", "expr", "find"].contains(&event.name.as_str());
-        match too_deep || recursive && operators() > OPERATORS {
+        match too_deep
+            || recursive && operators() > OPERATORS
+            || event.args.iter().any(|arg| has_long_range(arg))
+        {
             true => HookAction::Cancel(String::new()),
             false => HookAction::Continue(event),
         }
@@ -159,6 +179,22 @@ pub(super) fn bound(builder: BashBuilder, machine: Arc<Machine>) -> BashBuilder 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_ranges_are_found() {
+        for (word, long) in [
+            ("{1..10000}", false),
+            ("{1..10001}", true),
+            ("a{5..-9996}b", true),
+            ("{1..20001..2}", true),
+            ("{1..20000..2}", false),
+            ("{1..9223372036854775807..0}", true),
+            ("{a..z}", false),
+            ("{1..20000", false),
+        ] {
+            assert_eq!(has_long_range(word), long, "{word}");
+        }
+    }
 
     #[test]
     fn rm_keeps_the_root() {

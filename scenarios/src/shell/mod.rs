@@ -37,14 +37,13 @@ use glassnet_sim::Nanos;
 use glassnet_userland::process::{Mounts, SharedWorld, Sleepers};
 use thiserror::Error;
 
-pub use limits::DEEP_STACK;
 #[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 pub use limits::on_deep_stack;
+pub use limits::{DEEP_STACK, TIME_LIMIT};
 pub use live::is_complete;
 pub use terminal::Watcher;
 
 use clock::Clock;
-use limits::TIME_LIMIT;
 use machine::{Daemon, Machine, Place};
 
 /// How long the nodes of a cluster may take until they are ready.
@@ -389,8 +388,10 @@ fn life(machine: Arc<Machine>) -> Pin<Box<dyn Future<Output = Result<i32, String
     let mut bash = builder::bash_with(&place, "/root", &machine.env, more);
     Box::pin(async move {
         let show = move |stdout: &bashkit::StreamData, stderr: &bashkit::StreamData| {
+            let (trace, stderr) = prompt::split_trace(&stderr.text_lossy());
+            machine.terminal.show(trace.as_bytes());
             machine.terminal.show(stdout.as_bytes());
-            machine.terminal.show(prompt::as_bash_says(&stderr.text_lossy()).as_bytes());
+            machine.terminal.show(prompt::as_bash_says(&stderr).as_bytes());
         };
         match bash.exec_streaming(prompt::SCRIPT, Box::new(show)).await {
             Ok(result) => Ok(result.exit_code),

@@ -227,6 +227,31 @@ pub(super) fn as_bash_says(text: &str) -> String {
     text.split_inclusive('\n').map(line).collect()
 }
 
+/// What `set -x` shows in `stderr` of the machine's shell, and the rest. Commands of [`SCRIPT`] are left out, and the level that its
+/// `eval` adds to all others.
+pub(super) fn split_trace(stderr: &str) -> (String, String) {
+    let (mut trace, mut rest) = (String::new(), String::new());
+    let mut in_eval = false;
+    for line in stderr.split_inclusive('\n') {
+        let level = line.len() - line.trim_start_matches('+').len();
+        in_eval |= line.starts_with("+ eval ");
+        if in_eval {
+            in_eval = !line.trim_end().ends_with("GLASSNET_KEPT=$?'");
+        } else if level == 0 || !line[level..].starts_with(' ') {
+            rest.push_str(line);
+        } else if !OWN.iter().any(|own| line[level + 1..].starts_with(own)) {
+            match level {
+                1 => rest.push_str(line),
+                _ => trace.push_str(&line[1..]),
+            }
+        }
+    }
+    (trace, rest)
+}
+
+/// How commands of [`SCRIPT`] begin.
+const OWN: [&str; 4] = ["__glassnet_", "GLASSNET_", "builtin jobs -l", "builtin kill "];
+
 /// bash's message for an unknown command.
 pub(super) struct NotFound(pub String);
 

@@ -15,6 +15,7 @@ mod dumps;
 mod frames;
 mod inside;
 mod journeys;
+mod links;
 mod log;
 mod machine;
 mod needs;
@@ -39,6 +40,7 @@ use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::{Capabilities, KernelConfig};
 use glassnet_scenarios::plan::Plan;
 use glassnet_scenarios::rig::Rig;
+use glassnet_scenarios::shell::TIME_LIMIT;
 
 pub(super) use inside::reentered;
 pub(super) use needs::check;
@@ -64,14 +66,18 @@ pub fn described() -> String {
 }
 
 impl Host {
-    /// With the running binary as helper, one minute a prompt.
+    /// With the running binary as helper. A prompt may take a minute, in virtual time what the simulator gives it.
     ///
     /// # Errors
     ///
     /// The binary is not found.
     pub fn of_this_program() -> Result<Host, BackendError> {
         let helper = std::env::current_exe().map_err(BackendError::failed("cannot find this program"))?;
-        Ok(Host { helper, prompt_timeout: Duration::from_secs(60), blind: None })
+        let prompt_timeout = match probe::place() {
+            "uml" => Duration::from_nanos(TIME_LIMIT.0),
+            _ => Duration::from_secs(60),
+        };
+        Ok(Host { helper, prompt_timeout, blind: None })
     }
 }
 

@@ -125,6 +125,8 @@ impl<'a> Run<'a> {
             starts,
         };
         run.rescan_all()?;
+        // It is found out with devices of its own: before the wait, because changes of carriers hold back others that follow.
+        probe::config();
         clock::begin()?;
         // What was written of the set-up, and of the end of the run before.
         run.log.take()?;

@@ -13,6 +13,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::frames::{SeenFrame, Tap};
 use super::inside::BR_NETFILTER;
+use super::links::{Link, Links};
 use super::machine::Machine;
 
 /// A namespace that is watched.
@@ -22,6 +23,7 @@ struct Space {
     name: String,
     file: File,
     tap: Tap,
+    links: Links,
     /// `/sys/class/net` of its machine's own namespace.
     sys: PathBuf,
 }
@@ -127,20 +129,28 @@ impl Spaces {
         }
         place.prepare(&name, &file)?;
         let tap = Tap::start(&file, &place.machine, &name)?;
-        self.open
-            .insert(inode, Space { machine: place.machine.clone(), name, file, tap, sys: place.sys.clone() });
+        let links =
+            Links::listen(&file).map_err(BackendError::failed("cannot listen to a network namespace"))?;
+        let (machine, sys) = (place.machine.clone(), place.sys.clone());
+        self.open.insert(inode, Space { machine, name, file, tap, links, sys });
         Ok(())
     }
 
-    /// Records each address that has not been seen, in order of ifindex. A bridge that has taken a port's address
-    /// comes after the port, which is the one that the kernel chose it for.
+    /// Records each address that has not been seen: first those that devices were made with, then, in order of ifindex, those of devices
+    /// that were there before anybody listened. A bridge that has taken a port's address comes after the port, which is the one
+    /// that the kernel chose it for.
     fn note_macs(&mut self) {
-        for space in self.open.values() {
-            let mut devices = within(&space.file, || Ok(devices())).unwrap_or_default();
+        for space in self.open.values_mut() {
+            let mut links = space.links.take();
+            let mut earlier = within(&space.file, || Ok(devices())).unwrap_or_default();
+            earlier.retain(|link| !space.links.has(link.index));
             let is_known =
                 |name: &str| self.macs.iter().any(|m| m.machine == space.machine && m.device == name);
-            devices.sort_by_key(|(name, _)| (space.sys.join(name).join("bridge").exists(), is_known(name)));
-            for (device, mac) in devices {
+            earlier.sort_by_key(|link| {
+                (space.sys.join(&link.name).join("bridge").exists(), is_known(&link.name))
+            });
+            links.extend(earlier);
+            for Link { name: device, mac, .. } in links {
                 let known = |m: &ChosenMac| m.machine == space.machine && m.mac == mac;
                 if !self.macs.iter().any(known) {
                     let (machine, netns) = (space.machine.clone(), space.name.clone());
@@ -287,12 +297,15 @@ fn set(name: &str, value: &str) -> std::io::Result<()> {
     if !path.exists() || fs::read_to_string(&path)?.trim() == value { Ok(()) } else { fs::write(path, value) }
 }
 
-/// Name and address of each Ethernet device of this thread's namespace.
-fn devices() -> Vec<(String, String)> {
+/// Each Ethernet device of this thread's namespace.
+fn devices() -> Vec<Link> {
     let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
     all.filter_map(|device| {
-        let mac = device.address?.as_link_addr()?.addr()?;
-        (mac != [0; 6]).then(|| (device.interface_name, mac.map(|b| format!("{b:02x}")).join(":")))
+        let address = device.address?;
+        let (address, name) = (address.as_link_addr()?, device.interface_name);
+        let mac = address.addr().filter(|mac| *mac != [0; 6])?;
+        let mac = mac.map(|b| format!("{b:02x}")).join(":");
+        Some(Link { index: address.ifindex() as u32, name, mac })
     })
     .collect()
 }

@@ -1,0 +1,142 @@
+//! The addresses that devices of a network namespace had when they were made: what the kernel told of them (`RTM_NEWLINK`) before anybody
+//! could change them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::libc::{IFLA_ADDRESS, IFLA_IFNAME, RTM_NEWLINK, RTMGRP_LINK};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
+    sockopt,
+};
+
+use super::spaces::within;
+
+/// A device with its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub index: u32,
+    pub name: String,
+    /// `aa:bb:cc:dd:ee:ff`.
+    pub mac: String,
+}
+
+/// A listener to what is told of devices.
+pub(super) struct Links {
+    socket: OwnedFd,
+    /// Indexes of those that were told of.
+    told: BTreeSet<u32>,
+}
+
+/// Room for messages about a thousand devices, in bytes.
+const RECEIVE_BUFFER: usize = 8 << 20;
+
+impl Links {
+    /// Hears of every device that is made in the namespace after this returns.
+    pub fn listen(netns: &File) -> io::Result<Self> {
+        let socket = within(netns, || {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+            setsockopt(&fd, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
+            bind(fd.as_raw_fd(), &NetlinkAddr::new(0, RTMGRP_LINK as u32))?;
+            Ok(fd)
+        })?;
+        Ok(Self { socket, told: BTreeSet::new() })
+    }
+
+    /// Devices that are new since the last call, in the order in which they were made.
+    pub fn take(&mut self) -> Vec<Link> {
+        let (mut new, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        // An error is the end of what is there, or of what there was room for.
+        while let Ok(length) = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            new.extend(
+                messages(&buffer[..length]).filter_map(link).filter(|link| self.told.insert(link.index)),
+            );
+        }
+        new
+    }
+
+    /// The device was told of.
+    pub fn has(&self, index: u32) -> bool {
+        self.told.contains(&index)
+    }
+}
+
+/// The messages of a datagram: type and contents of each (`struct nlmsghdr`).
+fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = number(rest, 0)? as usize;
+        let message = rest.get(..length)?;
+        let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, message.get(16..)?))
+    })
+}
+
+/// A new Ethernet device (`struct ifinfomsg` and its attributes).
+fn link((kind, message): (u16, &[u8])) -> Option<Link> {
+    if kind != RTM_NEWLINK {
+        return None;
+    }
+    let (mut name, mut mac) = (None, None);
+    let mut rest = message.get(16..)?;
+    while let Some(header) = number(rest, 0) {
+        let (length, kind) = ((header & 0xffff) as usize, (header >> 16) as u16);
+        let value = rest.get(4..length)?;
+        match kind {
+            IFLA_IFNAME => {
+                name = Some(String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned())
+            }
+            IFLA_ADDRESS if value.len() == 6 && value != [0; 6] => {
+                let bytes: Vec<_> = value.iter().map(|byte| format!("{byte:02x}")).collect();
+                mac = Some(bytes.join(":"));
+            }
+            _ => {}
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Some(Link { index: number(message, 4)?, name: name?, mac: mac? })
+}
+
+/// The number at a place, in the byte order of the machine; None beyond the end.
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = ((4 + value.len()) as u16).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn message(kind: u16, index: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let contents = [&[0; 4][..], &index.to_ne_bytes(), &[0; 8], &attributes.concat()].concat();
+        let length = 16 + contents.len() as u32;
+        [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], &contents].concat()
+    }
+
+    #[test]
+    fn devices_are_read_from_messages() {
+        let mac = attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 0x1f]);
+        let (br0, lo) = (attribute(IFLA_IFNAME, b"br0\0"), attribute(IFLA_IFNAME, b"lo\0"));
+        let datagram = [
+            message(RTM_NEWLINK, 3, &[br0.clone(), mac.clone()]),
+            message(RTM_NEWLINK, 1, &[lo, attribute(IFLA_ADDRESS, &[0; 6])]),
+            message(RTM_NEWLINK + 1, 3, &[br0, mac]),
+        ]
+        .concat();
+        let found: Vec<_> = messages(&datagram).filter_map(link).collect();
+        assert_eq!(found, [Link { index: 3, name: "br0".into(), mac: "02:00:00:00:00:1f".into() }]);
+        for cut in 0..datagram.len() {
+            assert!(messages(&datagram[..cut]).filter_map(link).count() <= 1, "{cut}");
+        }
+    }
+}
