@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use glassnet_kernel::Cx;
 use glassnet_kernel::ids::{CpuId, MachineId, NetnsId};
@@ -388,12 +388,12 @@ impl Process {
         .await
     }
 
-    /// As [`Process::wait`], but also until standard input has data. `reading` is the pending read; it is started if
-    /// there is none and outlives the wait. Without it, standard input is not read.
+    /// As [`Process::wait`], but also until standard input has data. `reading` is the pending read, and how many bytes it has room for; it
+    /// is started if there is none and outlives the wait. Without it, standard input is not read.
     pub async fn wait_or_read<T>(
         &mut self,
         deadline: Option<Nanos>,
-        mut reading: Option<&mut Option<Reading>>,
+        mut reading: Option<(&mut Option<Reading>, usize)>,
         mut ready: impl FnMut(&mut World) -> Option<T> + Send,
     ) -> Woken<ReadOr<T>> {
         self.flush().await;
@@ -405,14 +405,11 @@ impl Process {
                 self.go_on(&mut self.world());
                 return Poll::Ready(Woken::Signal(signal));
             }
-            if let Some(slot) = &mut reading {
-                let stdin = self.stdin.clone();
-                let read = slot.get_or_insert_with(|| Box::pin(async move { stdin.read().await }));
-                if let Poll::Ready(read) = read.as_mut().poll(cx) {
-                    **slot = None;
-                    self.go_on(&mut self.world());
-                    return Poll::Ready(Woken::Ready(ReadOr::Read(read.unwrap_or_default())));
-                }
+            if let Some((slot, room)) = &mut reading
+                && let Poll::Ready(read) = self.poll_read(cx, slot, *room)
+            {
+                self.go_on(&mut self.world());
+                return Poll::Ready(Woken::Ready(ReadOr::Read(read)));
             }
             let mut world = self.world();
             let cpu = self.cpu(&world);
@@ -430,6 +427,24 @@ impl Process {
             Poll::Pending
         })
         .await
+    }
+
+    /// What standard input has, in one piece up to about `room` bytes; empty at its end. The shell gives it in pieces of its own.
+    fn poll_read(&self, cx: &mut Context<'_>, slot: &mut Option<Reading>, room: usize) -> Poll<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let stdin = self.stdin.clone();
+            let read = slot.get_or_insert_with(|| Box::pin(async move { stdin.read().await }));
+            let Poll::Ready(read) = read.as_mut().poll(cx) else {
+                return if bytes.is_empty() { Poll::Pending } else { Poll::Ready(bytes) };
+            };
+            *slot = None;
+            let more = read.unwrap_or_default();
+            bytes.extend_from_slice(&more);
+            if more.is_empty() || bytes.len() >= room {
+                return Poll::Ready(bytes);
+            }
+        }
     }
 
     /// Sleeps for a span of virtual time.

@@ -63,7 +63,7 @@ counters!(
         TcpTimeoutRehash, TCPHPAcks, TCPPureAcks, TCPOrigDataSent, TCPDelivered, TCPAutoCorking, TCPSackRecovery,
         TCPFastRetrans, TCPSlowStartRetrans, TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPHystartDelayDetect,
         TCPHystartDelayCwnd, TCPACKSkippedSynRecv, TCPACKSkippedTimeWait, TCPACKSkippedChallenge, TCPChallengeACK,
-        SyncookiesSent, SyncookiesRecv, SyncookiesFailed, TCPReqQFullDoCookies, TCPReqQFullDrop,
+        TCPRetransFail, SyncookiesSent, SyncookiesRecv, SyncookiesFailed, TCPReqQFullDoCookies, TCPReqQFullDrop,
     }
 );
 

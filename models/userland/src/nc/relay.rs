@@ -71,7 +71,7 @@ impl<'o> Relay<'o> {
         let (machine, id) = (self.socket.task.machine, self.socket.id);
         let (wants_in, wants_out) = (self.net_in_open, self.net_out_open && !self.to_net.is_empty());
         let wants_stdin = self.stdin_open && self.to_net.len() < BUFSIZE;
-        let reading = wants_stdin.then_some(&mut self.reading);
+        let reading = wants_stdin.then_some((&mut self.reading, BUFSIZE));
         process
             .wait_or_read(deadline, reading, move |world| {
                 let there = wants_in && readable(world, machine, id);

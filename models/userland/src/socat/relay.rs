@@ -195,7 +195,7 @@ impl<'o> Relays<'o> {
             all.extend(also);
             (all, self.input.is_none() && self.relays.iter().any(|relay| relay.waits_for_stdin(&world)))
         };
-        let reading = wants_input.then_some(reading);
+        let reading = wants_input.then_some((reading, self.options.block));
         let ready = move |world: &mut World| conditions.iter().any(|ready| ready(world)).then_some(());
         match process.wait_or_read(deadline, reading, ready).await {
             Woken::Ready(ReadOr::Read(bytes)) => self.input = Some(bytes),

@@ -34,7 +34,7 @@ use crate::tables::netdev::NetDevice;
 use crate::tables::netfilter::Site;
 use crate::tables::route::{RTCF_LOCAL, RTCF_MULTICAST, Rtable};
 use crate::tables::route_types::{RTAX_HOPLIMIT, RouteType};
-use crate::tables::skb::{IPSKB_SENT, LL_RESERVED_SPACE, PacketType, alloc_truesize};
+use crate::tables::skb::{IPSKB_SENT, LL_RESERVED_SPACE, PacketType, XMIT_AWAITED, alloc_truesize};
 use crate::tables::socket::PmtuDisc;
 use crate::tables::sysctl::Setting;
 use crate::trace::Context;
@@ -180,7 +180,7 @@ pub fn ip_make_header(cx: &mut Cx, netns: NetnsId, skb: SkbId, route: Rtable, he
     let header = IpHeader { ttl: ttl_or_hoplimit(cx, netns, &route, header.ttl), ..header };
     push_ip_header(cx, skb, route, &header, id);
     let pkt = &mut cx.skbs[skb];
-    pkt.ip.flags = if header.ignore_df { IGNORE_DF } else { 0 };
+    pkt.ip.flags = pkt.ip.flags & XMIT_AWAITED | if header.ignore_df { IGNORE_DF } else { 0 };
     if pkt.sk.is_some() {
         pkt.priority = rt_tos2priority(header.tos);
     }
@@ -639,6 +639,7 @@ pub fn __ip_queue_xmit(cx: &mut Cx, skb: SkbId) -> Door {
     let routed = flow_of(cx, id, remote.0, IPPROTO_TCP, (local.1, remote.1))
         .and_then(|flow| ip_route_output_flow(cx, netns, flow, Some(skb)));
     let Ok((route, _)) = count_no_route(cx, netns, routed) else {
+        cx.xmit_failed(skb, Errno::EHOSTUNREACH);
         return cx.kfree_skb(skb, DropReason::IpOutnoroutes);
     };
     let dont_fragment = opts.pmtudisc != PmtuDisc::Dont && !route.mtu_locked;

@@ -165,7 +165,8 @@ fn tcp_run_with(cx: &mut Cx, sock: SocketId, packet: Option<&[u8]>, (len, truesi
     }
     let segments = take_acknowledgements(tp, segments, was_there);
     for segment in segments {
-        tcp_transmit_machines(cx, sock, segment);
+        // A timer repeats what has to arrive.
+        let _ = tcp_transmit_machines(cx, sock, segment);
     }
     tcp_settle(cx, sock, state);
     if is_news {
@@ -245,7 +246,8 @@ fn tcp_ack_snd_check(cx: &mut Cx, sock: SocketId) {
 pub fn tcp_send_ack(cx: &mut Cx, sock: SocketId) {
     let Some(segment) = tcp_sk(cx, sock).map(|tp| tp.last_ack.clone()) else { return };
     if !segment.is_empty() {
-        tcp_transmit_machines(cx, sock, segment);
+        // The peer asks again for one that did not leave this host.
+        let _ = tcp_transmit_machines(cx, sock, segment);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
 use crate::net::core::sock::skb_set_owner_w;
+use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::jiffies::last_tick;
 use crate::tables::sysctl::Setting;
@@ -145,8 +146,12 @@ struct Sending {
 }
 
 /// Sends a segment of the smoltcp machine, whose connection sends no data: so it has another number.
-pub fn tcp_transmit_machines(cx: &mut Cx, sock: SocketId, mut segment: Vec<u8>) {
-    let Some(tp) = tcp_sk(cx, sock) else { return };
+///
+/// # Errors
+///
+/// As [`tcp_transmit_skb`].
+pub fn tcp_transmit_machines(cx: &mut Cx, sock: SocketId, mut segment: Vec<u8>) -> Result<(), Errno> {
+    let Some(tp) = tcp_sk(cx, sock) else { return Ok(()) };
     if let Ok((mut header, _)) = TcpHdr::read_from_prefix(&segment)
         && tp.sent_any
         && header.flags & TCP_SYN == 0
@@ -155,15 +160,19 @@ pub fn tcp_transmit_machines(cx: &mut Cx, sock: SocketId, mut segment: Vec<u8>) 
         header.seq.set(tp.snd_nxt);
         segment[..TCP_HLEN].copy_from_slice(header.as_bytes());
     }
-    tcp_transmit_skb(cx, sock, &segment);
+    tcp_transmit_skb(cx, sock, &segment)
 }
 
 /// Sends a segment without data.
-pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) {
+///
+/// # Errors
+///
+/// It did not leave this host: no route, `EPERM` if netfilter dropped it, `ENOBUFS` if the device did not take it.
+pub fn tcp_transmit_skb(cx: &mut Cx, sock: SocketId, segment: &[u8]) -> Result<(), Errno> {
     let clocks = (tcp_time_stamp(cx), cx.now);
-    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let Some(tp) = tcp_sk(cx, sock) else { return Ok(()) };
     let (bytes, again) = prepare(tp, clocks, segment);
-    transmit(cx, sock, bytes, Sending { again, segs: 1, ..Sending::default() });
+    transmit(cx, sock, bytes, Sending { again, segs: 1, ..Sending::default() })
 }
 
 /// A segment of smoltcp as it leaves, and what the connection remembers of it: true if it left before. `clock`: that of timestamps.
@@ -174,24 +183,26 @@ pub fn prepare(tp: &mut TcpSock, (clock, now): (u32, Nanos), segment: &[u8]) -> 
 }
 
 /// Sends the packet at this place of the queue of what was sent (`__tcp_transmit_skb`).
-fn transmit_queued(cx: &mut Cx, sock: SocketId, at: usize, again: bool) {
+fn transmit_queued(cx: &mut Cx, sock: SocketId, at: usize, again: bool) -> Result<(), Errno> {
     let (clock, tick) = (tcp_time_stamp(cx), last_tick(cx.now));
-    let Some(socket) = cx.k.sockets.get_mut(sock) else { return };
+    let Some(socket) = cx.k.sockets.get_mut(sock) else { return Ok(()) };
     let ports = (socket.local.1, socket.remote.map_or(0, |to| to.1));
-    let Some(tp) = socket.tcp.as_deref_mut() else { return };
+    let Some(tp) = socket.tcp.as_deref_mut() else { return Ok(()) };
     let bytes = segment_of(tp, clock, ports, at);
     let skb = &tp.rtx.skbs[at];
     if !skb.data.is_empty() {
         tp.ack.data_sent(tick);
     }
     let sending = Sending { again, segs: skb.pcount, mss: tp.mss(), truesize: skb.truesize() };
-    transmit(cx, sock, bytes, sending);
+    transmit(cx, sock, bytes, sending)
 }
 
-fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) {
-    let Some(socket) = cx.k.sockets.get(sock) else { return };
+fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) -> Result<(), Errno> {
+    let Some(socket) = cx.k.sockets.get(sock) else { return Ok(()) };
     let (netns, mark, local) = (socket.netns, socket.opts.mark, socket.local);
-    let (Some(remote), Ok((header, _))) = (socket.remote, TcpHdr::read_from_prefix(&bytes)) else { return };
+    let (Some(remote), Ok((header, _))) = (socket.remote, TcpHdr::read_from_prefix(&bytes)) else {
+        return Ok(());
+    };
     let (is_several, flags) = (sending.segs > 1, header.flags);
     if is_several {
         // Whoever cuts it computes the rest.
@@ -212,7 +223,7 @@ fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) {
         if flags & TCP_ACK != 0 {
             tp.ack.sent(sending.segs);
         }
-        std::mem::take(&mut tp.dst_pending_confirm)
+        tp.dst_pending_confirm
     });
     let pkt = &mut cx.skbs[skb];
     (pkt.sk, pkt.mark, pkt.dst_pending_confirm) = (Some(sock), mark, confirms);
@@ -221,20 +232,29 @@ fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) {
         (pkt.gso_size, pkt.gso_segs, pkt.ip_summed) = (sending.mss as u16, sending.segs as u16, true);
     }
     let synack = flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
-    let snmp = &mut cx.k.netns[netns].ipv4.snmp;
-    snmp.tcp_ext.TCPSynRetrans += u64::from(sending.again && flags & TCP_SYN != 0);
-    let (counters, segs) = (&mut snmp.tcp, u64::from(sending.segs));
+    let (counters, segs) = (&mut cx.k.netns[netns].ipv4.snmp.tcp, u64::from(sending.segs));
     // Retransmissions are not counted, but a SYN/ACK is made anew.
     counters.OutSegs += if !sending.again || synack { segs } else { 0 };
     counters.OutRsts += u64::from(flags & TCP_RST != 0);
-    counters.RetransSegs += if sending.again { segs } else { 0 };
     let func = if synack { Func::TcpMakeSynack } else { Func::TcpTransmitSkb };
-    let send = |cx: &mut Cx| cx.within(func, skb, |cx| cx.walk(Door::IpQueueXmit { skb }));
-    if sending.again {
-        cx.within(Func::TcpRetransmitSkb, skb, send);
-    } else {
-        send(cx);
+    let send = |cx: &mut Cx| cx.within(func, skb, |cx| cx.xmit_and_wait(skb, Door::IpQueueXmit { skb }));
+    let sent = if sending.again { cx.within(Func::TcpRetransmitSkb, skb, send) } else { send(cx) };
+    if let Some(tp) = tcp_sk(cx, sock).filter(|_| confirms && sent.is_ok()) {
+        tp.dst_pending_confirm = false;
     }
+    if !sending.again {
+        return sent;
+    }
+    let snmp = &mut cx.k.netns[netns].ipv4.snmp;
+    // A SYN/ACK is counted once it has left.
+    if sent.is_ok() || !synack {
+        snmp.tcp.RetransSegs += segs;
+        snmp.tcp_ext.TCPSynRetrans += u64::from(flags & TCP_SYN != 0);
+    }
+    if sent.is_err() && !synack {
+        snmp.tcp_ext.TCPRetransFail += segs;
+    }
+    sent
 }
 
 /// Records what smoltcp sent; true for a SYN that was sent before.
@@ -412,11 +432,9 @@ pub fn tcp_write_xmit(cx: &mut Cx, sock: SocketId, probe: bool) -> bool {
         if tcp_small_queue_check(cx, sock, &settings, truesize) {
             break;
         }
-        let Some((at, segs)) = tcp_sk(cx, sock).and_then(|tp| take_unsent(tp, len, now)) else { break };
+        let Ok(segs) = transmit_unsent(cx, sock, len) else { break };
         in_flight += segs;
         sent += segs;
-        transmit_queued(cx, sock, at, false);
-        tcp_ext(cx, sock, |counters| counters.TCPOrigDataSent += u64::from(segs));
         if probe {
             break;
         }
@@ -428,6 +446,40 @@ pub fn tcp_write_xmit(cx: &mut Cx, sock: SocketId, probe: bool) -> bool {
         tp.icsk.cwnd_validate(by_cwnd || in_flight >= tp.icsk.cwnd, out, (tp.snd_una, tp.snd_nxt));
     }
     sent > 0
+}
+
+/// Sends something new because a timer says so, as far as the peer's window lets it (`tcp_write_wakeup`). False: it lets nothing.
+pub fn tcp_write_wakeup(cx: &mut Cx, sock: SocketId) -> bool {
+    let Some(tp) = tcp_sk(cx, sock) else { return false };
+    let (mss, end) = (tp.mss(), tp.snd_una.wrapping_add(tp.snd_wnd));
+    let Some(skb) = tp.write_queue.front_mut().filter(|skb| before(skb.seq, end)) else { return false };
+    let window = end.wrapping_sub(skb.seq);
+    let whole = skb.data.len() as u32;
+    let len = whole.min(window).min(mss);
+    if len < whole {
+        skb.flags |= TCP_PSH;
+    }
+    // What did not leave this host is tried again when the timer expires next.
+    let _ = transmit_unsent(cx, sock, len);
+    true
+}
+
+/// Sends `len` bytes of the first packet of the write queue; its segments. What does not leave this host stays there.
+fn transmit_unsent(cx: &mut Cx, sock: SocketId, len: u32) -> Result<u32, Errno> {
+    let now = cx.now;
+    let Some(tp) = tcp_sk(cx, sock) else { return Ok(0) };
+    let small = tp.snd_sml;
+    let Some((at, segs)) = take_unsent(tp, len, now) else { return Ok(0) };
+    let sent = transmit_queued(cx, sock, at, false);
+    if let (Err(errno), Some(tp)) = (sent, tcp_sk(cx, sock)) {
+        if let Some(skb) = tp.rtx.skbs.pop_back() {
+            (tp.snd_nxt, tp.snd_sml) = (skb.seq, small);
+            tp.write_queue.push_front(skb);
+        }
+        return Err(errno);
+    }
+    tcp_ext(cx, sock, |counters| counters.TCPOrigDataSent += u64::from(segs));
+    Ok(segs)
 }
 
 /// Takes `len` bytes of the first packet of the write queue; it is under way now (`tcp_event_new_data_sent`). Returns its place
@@ -469,22 +521,30 @@ pub fn tcp_should_autocork(cx: &mut Cx, sock: SocketId) -> bool {
 }
 
 /// Sends the packet at this place of the queue of what was sent again, `segs` segments of it at most (`tcp_retransmit_skb`).
-pub fn tcp_retransmit_skb(cx: &mut Cx, sock: SocketId, at: usize, segs: u32) {
+///
+/// # Errors
+///
+/// As [`tcp_transmit_skb`].
+pub fn tcp_retransmit_skb(cx: &mut Cx, sock: SocketId, at: usize, segs: u32) -> Result<(), Errno> {
     let now = cx.now;
-    let Some(tp) = tcp_sk(cx, sock) else { return };
+    let Some(tp) = tcp_sk(cx, sock) else { return Ok(()) };
     let mss = tp.mss();
     if tp.rtx.cut(at, segs.max(1), mss) {
         tp.wmem_queued += TCP_SKB_OVERHEAD;
     }
     collapse(tp, at, mss);
-    let Some(skb) = tp.rtx.skbs.get_mut(at) else { return };
+    let Some(skb) = tp.rtx.skbs.get_mut(at) else { return Ok(()) };
     skb.set_segs(mss);
-    (skb.sent, skb.ever_retrans, skb.retrans) = (now, true, true);
+    (skb.sent, skb.ever_retrans) = (now, true);
     let segs = skb.pcount;
     tp.total_retrans += segs;
     tp.icsk.timed = None;
-    tp.icsk.prr_out += segs;
-    transmit_queued(cx, sock, at, true);
+    transmit_queued(cx, sock, at, true)?;
+    if let Some(tp) = tcp_sk(cx, sock) {
+        tp.icsk.prr_out += segs;
+        tp.rtx.skbs[at].retrans = true;
+    }
+    Ok(())
 }
 
 /// Small packets that follow go with it, as far as they fit one segment (`tcp_retrans_try_collapse`).

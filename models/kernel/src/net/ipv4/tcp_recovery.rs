@@ -201,7 +201,9 @@ pub fn tcp_xmit_retransmit_queue(cx: &mut Cx, sock: SocketId) {
         let Some(found) = next.filter(|_| free > 0) else { return };
         at += found;
         let in_loss = tp.icsk.ca == CaState::Loss;
-        tcp_retransmit_skb(cx, sock, at, free);
+        if tcp_retransmit_skb(cx, sock, at, free).is_err() {
+            return;
+        }
         tcp_ext(cx, sock, |counters| match in_loss {
             true => counters.TCPSlowStartRetrans += 1,
             false => counters.TCPFastRetrans += 1,

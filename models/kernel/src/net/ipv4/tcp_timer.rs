@@ -10,7 +10,9 @@ use zerocopy::IntoBytes;
 use super::tcp::{tcp_abort, tcp_done};
 use super::tcp_input::{route_of, tcp_oow_rate_limited, tcp_run, tcp_send_ack};
 use super::tcp_options::{TcpOptions, tcp_options_write};
-use super::tcp_output::{tcp_retransmit_skb, tcp_transmit_machines, tcp_transmit_skb, tcp_write_xmit};
+use super::tcp_output::{
+    tcp_retransmit_skb, tcp_transmit_machines, tcp_transmit_skb, tcp_write_wakeup, tcp_write_xmit,
+};
 use super::tcp_recovery::{tcp_rack_reo_timeout, tcp_xmit_retransmit_queue};
 use super::tcp_sk::{tcp_ext, tcp_sk};
 use crate::Cx;
@@ -47,6 +49,9 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         Sysctl::net(&KEEPALIVE_INTVL),
     ],
 );
+
+/// After this time a packet that the device did not take is tried again.
+const TCP_RESOURCE_PROBE_INTERVAL: Nanos = Nanos::from_millis(500);
 
 /// Delay before a machine that is due at once is polled again, so that virtual time advances.
 const SOON: Nanos = Nanos::from_micros(1_000);
@@ -181,12 +186,10 @@ pub fn tcp_write_timer(cx: &mut Cx, sock: u32) {
 }
 
 /// Sends what smoltcp sends when its timer expires.
-fn send_expired(cx: &mut Cx, sock: SocketId) {
+fn send_expired(cx: &mut Cx, sock: SocketId) -> Result<(), Errno> {
     let now = cx.now;
     let segments = tcp_sk(cx, sock).and_then(|tp| tp.machine.as_mut()).map(|machine| machine.expire(now));
-    for segment in segments.unwrap_or_default() {
-        tcp_transmit_machines(cx, sock, segment);
-    }
+    segments.unwrap_or_default().into_iter().try_for_each(|segment| tcp_transmit_machines(cx, sock, segment))
 }
 
 /// Sends the first segment again, with a doubled timeout; gives up after too many.
@@ -201,19 +204,21 @@ fn tcp_retransmit_timer(cx: &mut Cx, sock: SocketId) {
     let Some(tp) = tcp_sk(cx, sock) else { return };
     tp.icsk.retransmits += 1;
     tp.icsk.retrans_stamp.get_or_insert(now);
-    if tp.is_synchronised() {
+    let sent = if tp.is_synchronised() {
         tp.icsk.enter_loss(tp.snd_nxt, now);
         for skb in tp.rtx.skbs.iter_mut().filter(|skb| !skb.sacked) {
             (skb.lost, skb.retrans) = (true, false);
         }
-        tcp_retransmit_skb(cx, sock, 0, 1);
+        tcp_retransmit_skb(cx, sock, 0, 1)
     } else {
-        send_expired(cx, sock);
+        send_expired(cx, sock)
+    };
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if sent == Err(Errno::ENOBUFS) {
+        return arm(tp, now, XmitTimer::Retrans, TCP_RESOURCE_PROBE_INTERVAL);
     }
-    if let Some(tp) = tcp_sk(cx, sock) {
-        tp.icsk.back_off();
-        arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
-    }
+    tp.icsk.back_off();
+    arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
 }
 
 /// It is time to give up (`tcp_write_timeout`).
@@ -242,10 +247,7 @@ fn tcp_orphan_retries(tp: &TcpSock, setting: u32) -> u32 {
 fn tcp_send_loss_probe(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    if tp.icsk.tlp_high_seq.is_none() {
-        if !tcp_write_xmit(cx, sock, true) {
-            repeat_last(cx, sock);
-        }
+    if tp.icsk.tlp_high_seq.is_none() && (tcp_write_xmit(cx, sock, true) || repeat_last(cx, sock).is_ok()) {
         if let Some(tp) = tcp_sk(cx, sock) {
             (tp.icsk.tlp_high_seq, tp.icsk.timed) = (Some(tp.snd_nxt), None);
         }
@@ -257,18 +259,19 @@ fn tcp_send_loss_probe(cx: &mut Cx, sock: SocketId) {
 }
 
 /// Sends the last segment again.
-fn repeat_last(cx: &mut Cx, sock: SocketId) {
-    let Some(tp) = tcp_sk(cx, sock) else { return };
+fn repeat_last(cx: &mut Cx, sock: SocketId) -> Result<(), Errno> {
+    let Some(tp) = tcp_sk(cx, sock) else { return Ok(()) };
     let mss = tp.mss();
-    let Some(last) = tp.rtx.skbs.back() else { return };
+    let Some(last) = tp.rtx.skbs.back() else { return Ok(()) };
     if last.pcount > 1 && tp.rtx.cut(tp.rtx.skbs.len() - 1, last.pcount - 1, mss) {
         tp.wmem_queued += TCP_SKB_OVERHEAD;
     }
     let at = tp.rtx.skbs.len() - 1;
-    tcp_retransmit_skb(cx, sock, at, 1);
+    tcp_retransmit_skb(cx, sock, at, 1)
 }
 
-/// Asks for the window: a segment without data whose number was acknowledged long ago (`tcp_xmit_probe_skb`).
+/// What waits and nothing is under way that would ask for an answer: sends of it what the window lets, or asks for the window
+/// (`tcp_send_probe0`).
 fn tcp_probe_timer(cx: &mut Cx, sock: SocketId) {
     let now = cx.now;
     let Some(retries) = retries(cx, sock) else { return };
@@ -277,15 +280,18 @@ fn tcp_probe_timer(cx: &mut Cx, sock: SocketId) {
     if tp.icsk.probes_out >= most {
         return tcp_write_err(cx, sock);
     }
-    if tp.snd_wnd == 0 || !tcp_write_xmit(cx, sock, true) {
+    if !tcp_write_wakeup(cx, sock) {
         tcp_ext(cx, sock, |counters| counters.TCPWinProbe += 1);
         tcp_xmit_probe_skb(cx, sock);
     }
-    if let Some(tp) = tcp_sk(cx, sock) {
-        tp.icsk.probes_out += 1;
-        tp.icsk.backoff = (tp.icsk.backoff + 1).min(retries.data);
-        arm(tp, now, XmitTimer::Probe0, tp.icsk.probe0_when());
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if tp.snd_una != tp.snd_nxt {
+        (tp.icsk.probes_out, tp.icsk.backoff) = (0, 0);
+        return arm(tp, now, XmitTimer::Retrans, tp.icsk.rto);
     }
+    tp.icsk.probes_out += 1;
+    tp.icsk.backoff = (tp.icsk.backoff + 1).min(retries.data);
+    arm(tp, now, XmitTimer::Probe0, tp.icsk.probe0_when());
 }
 
 /// How long a connection may be silent, how long an answer may take, and how often it is asked.
@@ -370,7 +376,8 @@ fn tcp_xmit_probe_skb(cx: &mut Cx, sock: SocketId) {
         ..TcpHdr::default()
     };
     let segment = [header.as_bytes(), &options].concat();
-    tcp_transmit_skb(cx, sock, &segment);
+    // It is a question that the timer asks again.
+    let _ = tcp_transmit_skb(cx, sock, &segment);
 }
 
 /// Repeats a SYN-ACK, and forgets the request after too many.
@@ -397,7 +404,7 @@ pub fn syn_came_again(cx: &mut Cx, sock: SocketId) {
     }
 }
 
-/// Repeats a SYN-ACK, and says when the next is due; false if no route leads to the peer.
+/// Repeats a SYN-ACK, and says when the next is due; false if it did not leave this host.
 fn inet_rtx_syn_ack(cx: &mut Cx, sock: SocketId) -> bool {
     let now = cx.now;
     let Some(socket) = cx.k.sockets.get(sock) else { return false };
@@ -406,10 +413,12 @@ fn inet_rtx_syn_ack(cx: &mut Cx, sock: SocketId) -> bool {
         cx.k.netns[netns].ipv4.snmp.ip.OutNoRoutes += 1;
         return false;
     }
+    if send_expired(cx, sock).is_err() {
+        return false;
+    }
     let Some(tp) = tcp_sk(cx, sock) else { return false };
     let after = Nanos(TCP_TIMEOUT_INIT.0 << tp.icsk.retransmits.min(7));
     arm(tp, now, XmitTimer::SynAck, after);
-    send_expired(cx, sock);
     true
 }
 

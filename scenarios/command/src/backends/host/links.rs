@@ -58,6 +58,12 @@ impl Links {
         new
     }
 
+    /// Begins anew: devices that are there now count as never told of.
+    pub fn forget(&mut self) {
+        self.take();
+        self.told.clear();
+    }
+
     /// The device was told of.
     pub fn has(&self, index: u32) -> bool {
         self.told.contains(&index)

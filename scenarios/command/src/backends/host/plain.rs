@@ -80,6 +80,7 @@ impl<'a> PlainRun<'a> {
             machine
                 .on_thread(move |_| complete_checksums(&cards).and_then(|()| topology::hide_fabric()))
                 .map_err(failed())?;
+            run.spaces.plugged();
             run.rescan(name)?;
         }
         topology::build_fabric(&run._fabric, &plugs)?;

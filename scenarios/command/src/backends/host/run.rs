@@ -124,6 +124,7 @@ impl<'a> Run<'a> {
             traces: false,
             starts,
         };
+        locked(&run.spaces).plugged();
         run.rescan_all()?;
         // It is found out with devices of its own: before the wait, because changes of carriers hold back others that follow.
         probe::config();

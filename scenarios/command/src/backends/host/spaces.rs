@@ -120,6 +120,11 @@ impl Spaces {
         Ok(())
     }
 
+    /// The NICs are plugged in, which got their addresses after they were made.
+    pub fn plugged(&mut self) {
+        self.open.values_mut().for_each(|space| space.links.forget());
+    }
+
     fn add(&mut self, place: &Place, name: String, inode: u64, file: File) -> Result<(), BackendError> {
         if name.starts_with("pid:") {
             self.notices.push(format!(
