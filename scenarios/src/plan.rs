@@ -91,6 +91,11 @@ impl Plan {
     pub fn nic_names(&self) -> BTreeSet<String> {
         self.topology.nodes.values().flat_map(|node| node.nics.keys().cloned()).collect()
     }
+
+    /// A machine has a NIC of this name.
+    pub fn is_nic(&self, name: &str) -> bool {
+        self.topology.nodes.values().any(|node| node.nics.contains_key(name))
+    }
 }
 
 /// Words of the shell that may stand before a command.

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use glassnet_kernel::netlink::Errno;
+use glassnet_kernel::tables::arphrd::Arphrd;
 use glassnet_kernel::tables::netdev::{IFF_LOOPBACK, IFF_NOARP, IFF_UP};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::socket::{Received, SockKind};
@@ -182,9 +183,13 @@ fn choose_device(process: &mut Process, options: &Options, target: Ipv4Addr) -> 
             None => return error(1, "NETLINK_ROUTE unexpected iov element"),
         },
     };
-    let Some(flags) = sock::device(process, &name, |dev| dev.flags) else {
+    let Some((flags, arphrd)) = sock::device(process, &name, |dev| (dev.flags, dev.arphrd)) else {
         return error(2, &format!("Device {name} not available."));
     };
+    // It is looked for among those that have an address of the link.
+    if arphrd == Arphrd::None {
+        return error(1, &format!("Device {name} not available."));
+    }
     let refuse = |reason: &str, status| {
         let text = if options.quiet { String::new() } else { format!("Interface \"{name}\" is {reason}\n") };
         Err(Stop { stdout: text, status, ..Stop::default() })

@@ -66,7 +66,7 @@ impl Simulator {
         let session =
             Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
         let (names, live, last, statuses, logged) = Default::default();
-        let is_plain = false;
+        let is_alone = self.config.virtual_time;
         Ok(Run {
             plan,
             session,
@@ -77,7 +77,7 @@ impl Simulator {
             statuses,
             told,
             logged,
-            is_plain,
+            is_alone,
             seen: Captured::default(),
         })
     }
@@ -105,7 +105,7 @@ impl Backend for Simulator {
     }
 
     fn start_plain<'a>(&'a self, plan: &'a Plan) -> Result<Box<dyn Running + 'a>, BackendError> {
-        Ok(Box::new(Run { is_plain: true, ..self.run(plan)? }))
+        Ok(Box::new(Run { is_alone: true, ..self.run(plan)? }))
     }
 
     fn router(&self) -> Result<Box<dyn Rig>, BackendError> {
@@ -156,8 +156,8 @@ struct Run<'a> {
     told: BTreeMap<MachineId, u64>,
     /// New lines of the logs.
     logged: Vec<String>,
-    /// Nothing but plain commands is run: a kernel's tracer then knows that all is theirs.
-    is_plain: bool,
+    /// Nothing else runs on the kernel that this is held against: its tracer then knows that all is the lesson's.
+    is_alone: bool,
     seen: Captured,
 }
 
@@ -274,9 +274,9 @@ impl Run<'_> {
             self.seen.frames.push(frame_seen(&world, &self.names, prompt, frame));
         }
         for (at, step) in steps.iter().enumerate() {
-            let told = (self.is_plain || is_told(&self.live, step)) && !taken_by_filter(&steps, at);
+            let told = (self.is_alone || is_told(&self.live, step)) && !taken_by_filter(&steps, at);
             if told && let Some(journey) = passed(&world, &mut self.live, prompt, step) {
-                self.seen.journeys.push(journey);
+                self.seen.journeys.extend(legs(journey, |name| self.plan.is_nic(name)));
             }
         }
     }
@@ -384,6 +384,24 @@ fn is_told(live: &BTreeMap<u32, Journey>, step: &Step) -> bool {
         }
         _ => true,
     }
+}
+
+/// A packet that goes from a device to one of the same name (a macvlan and the NIC below it, in two namespaces) has for a kernel's
+/// tracer gone onto the cable of the NIC of that name.
+fn legs(journey: Journey, is_nic: impl Fn(&str) -> bool) -> Vec<Journey> {
+    let leaves = |from: &String, to: &String| {
+        let [from, to] = [from, to].map(|step| step.split(' ').collect::<Vec<_>>());
+        from[0] == "net_dev_start_xmit" && to[0].starts_with("netif_") && from[1] == to[1] && is_nic(from[1])
+    };
+    let legs: Vec<_> = journey.steps.chunk_by(|from, to| !leaves(from, to)).map(<[String]>::to_vec).collect();
+    if legs.len() < 2 {
+        return vec![journey];
+    }
+    let prompt = journey.prompt;
+    let mut legs: Vec<_> =
+        legs.into_iter().map(|steps| Journey { prompt, steps, end: "cable".to_owned() }).collect();
+    legs.last_mut().expect("two at least").end = journey.end;
+    legs
 }
 
 /// Records a function that a buffer passed; returns its journey if that ended.

@@ -24,6 +24,7 @@ use crate::net::core::link_watch::{linkwatch_fire_event, netif_stacked_transfer_
 use crate::net::core::notifier::call_netdevice_notifiers;
 use crate::net::ethernet::eth::{ETH_MAX_MTU, ether_setup};
 use crate::netlink::{Errno, NlError};
+use crate::tables::arphrd::Arphrd;
 use crate::tables::drop_reason::DropReason;
 use crate::tables::macvlan::{
     DEFAULT_BC_QUEUE_LEN, MACVLAN_FLAG_NOPROMISC, MacvlanDev, MacvlanMode, MacvlanPort,
@@ -146,7 +147,7 @@ fn macvlan_newlink(cx: &mut Cx, new: NewLink) -> Result<DevId, NlError> {
         Some(address) => (address, AddrAssign::Set),
         None => (Mac::ZERO, AddrAssign::Random),
     };
-    if below.is_loopback() {
+    if below.arphrd != Arphrd::Ether {
         return Err(Errno::EINVAL.into());
     }
     let mode = options.mode.unwrap_or(MacvlanMode::Vepa);

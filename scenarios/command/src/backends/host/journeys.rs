@@ -7,12 +7,11 @@
 //!    followed by `sched_process_fork`); a softirq that a process's own send raised counts as its own.
 //! 2. A tap of the lesson saw a frame of that length on a device of that name at that time. This tells what a
 //!    timer sends from what the host, or another lesson, sends on a device of the same name.
-//!    On a User Mode Linux the name is enough: a queue that is closed drops what a timer sends before a tap sees it.
 //! 3. The same packet buffer was told to be the lesson's by another event of its journey.
 //! 4. A drop without any device is the lesson's by rule 1 if its protocol is set (netlink and local sockets
 //!    have none), or if the neighbour table dropped it: its timers interrupt whatever runs.
 //!
-//! On a kernel on which nothing else runs, all is the lesson's.
+//! On a kernel on which nothing else runs, as a User Mode Linux, all is the lesson's.
 //!
 //! A journey ends where a cable of the topology begins, and another begins at its other end: on the host a
 //! cable is a veth pair and a switch a bridge, and how those hand a packet on is no part of the lesson.
@@ -34,8 +33,6 @@ pub(super) struct Told {
 pub(super) struct Known {
     /// Nothing but the lesson runs on this kernel.
     pub alone: bool,
-    /// Nobody but the lesson sends on devices of its names, and on `lo`.
-    pub names_are_ours: bool,
     /// All device names of the lesson.
     pub devices: BTreeSet<String>,
     /// Names of NICs of the topology.
@@ -55,11 +52,14 @@ impl Known {
         times.get(next).is_some_and(|t| *t <= at_ns + NEAR)
     }
 
-    /// Whether a packet goes onto a cable of the topology between these two steps.
+    /// Whether a packet goes onto a cable of the topology between these two steps: it is sent by one device, and received by the
+    /// next.
     fn leaves(&self, from: &str, to: &str) -> bool {
+        let is_crossing = from.starts_with("net_dev_start_xmit") && to.starts_with("netif_");
         let (from, to) = (device_of(from), device_of(to));
         let hardware = |d: &str| self.nics.contains(d) || self.ports.contains(d);
-        from != to && hardware(from) && hardware(to) || self.nics.contains(from) && from == to
+        is_crossing
+            && (from != to && hardware(from) && hardware(to) || self.nics.contains(from) && from == to)
     }
 }
 
@@ -225,9 +225,8 @@ impl Reader {
         let (device, skb) = (event.value("dev").filter(|name| !name.is_empty())?, event.address("skbaddr")?);
         let length = event.value("len")?;
         let Some(prompt) = self.prompt else { return Some(()) };
-        let by_name = self.known.names_are_ours && (device == "lo" || self.known.devices.contains(device));
         let by_process = self.known.alone || self.pids.contains(&event.pid);
-        let ours = by_process || by_name || self.tapped(event, device, length);
+        let ours = by_process || self.tapped(event, device, length);
         let number = self.count;
         let live = self.live.entry(skb).or_insert_with(|| Live {
             number,
@@ -260,9 +259,7 @@ impl Reader {
             return;
         }
         let Journey { prompt, steps, end } = live.journey;
-        let legs: Vec<_> = steps
-            .chunk_by(|a, b| !(a.starts_with("net_dev_start_xmit") && self.known.leaves(a, b)))
-            .collect();
+        let legs: Vec<_> = steps.chunk_by(|a, b| !self.known.leaves(a, b)).collect();
         for (at, leg) in legs.iter().enumerate() {
             let is_ours = |step: &String| !self.known.ports.contains(device_of(step));
             let steps: Vec<_> = leg.iter().filter(|s| is_ours(s)).cloned().collect();

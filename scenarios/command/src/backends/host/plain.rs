@@ -18,14 +18,13 @@ use serde_json::Value;
 
 use super::bare::{BareMachine, Ends, Program};
 use super::card::complete_checksums;
-use super::journeys::Known;
 use super::log::KernelLog;
 use super::run::{check, known, now_ns, placed};
 use super::spaces::{Place, Spaces, within};
 use super::tool::Tool;
 use super::topology::Plugs;
 use super::tracer::Instance;
-use super::{Host, clock, dumps, journeys, needs, probe, topology};
+use super::{Host, clock, dumps, journeys, needs, topology};
 
 /// Options of the tools that stay.
 const OPTIONS: [&str; 3] = ["-j", "-d", "-s"];
@@ -288,8 +287,7 @@ impl Running for PlainRun<'_> {
         let _ = self.take_trace();
         let trace: Vec<String> = String::from_utf8_lossy(&self.traced).lines().map(str::to_owned).collect();
         let (mut frames, macs, notices) = std::mem::take(&mut self.spaces).finish();
-        let alone = probe::place() == "uml";
-        let told = journeys::from_trace(&trace, Known { alone, ..known(self.plan, &frames, &macs) })?;
+        let told = journeys::from_trace(&trace, known(self.plan, &frames, &macs))?;
         frames.retain(|_| self.blind != Some(Eye::Frames));
         Ok(Captured {
             tools: BTreeMap::new(),

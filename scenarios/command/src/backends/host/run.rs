@@ -239,7 +239,7 @@ impl Running for Run<'_> {
 /// What tells the lesson's packets from the host's own.
 pub(super) fn known(plan: &Plan, frames: &[frames::SeenFrame], macs: &[ChosenMac]) -> Known {
     let mut known = Known { devices: macs.iter().map(|m| m.device.clone()).collect(), ..Known::default() };
-    known.names_are_ours = probe::place() == "uml";
+    known.alone = probe::place() == "uml";
     known.nics = plan.nic_names();
     known.ports = topology::hidden_names(&plan.topology);
     known.devices.extend(known.nics.iter().chain(&known.ports).cloned());
