@@ -113,6 +113,7 @@ pub fn observe(backend: &dyn Backend, plan: &Plan) -> Result<Observation, Backen
     seen.frames.iter_mut().for_each(|frame| own(&mut frame.prompt));
     seen.journeys.iter_mut().for_each(|journey| own(&mut journey.prompt));
     seen.events.iter_mut().for_each(|event| own(&mut event.prompt));
+    seen.falls.iter_mut().for_each(|fall| own(&mut fall.prompt));
     Ok(seen)
 }
 
@@ -156,8 +157,8 @@ fn play(running: &mut dyn Running, plan: &Plan, first: usize) -> Result<Observat
 
 /// Adds what was captured, and of what.
 fn complete(seen: &mut Observation, backend: &dyn Backend, captured: Captured) {
-    let Captured { tools, notices, macs, frames, journeys, events } = captured;
+    let Captured { tools, notices, macs, frames, journeys, events, falls } = captured;
     (seen.kernel, seen.config, seen.sees) = (backend.version(), backend.config(), backend.sees());
     (seen.tools, seen.notices, seen.macs) = (tools, notices, macs);
-    (seen.frames, seen.journeys, seen.events) = (frames, journeys, events);
+    (seen.frames, seen.journeys, seen.events, seen.falls) = (frames, journeys, events, falls);
 }

@@ -77,6 +77,20 @@ pub struct Observation {
     pub journeys: Vec<Journey>,
     /// Lookups and table changes reported by tracepoints, in order, for readers; the resulting tables are compared.
     pub events: Vec<TraceEvent>,
+    /// How dice fell, in order, as far as this side knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub falls: Vec<Fall>,
+}
+
+/// How dice fell that decided about a packet, as those of `-m statistic --mode random`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fall {
+    /// Index into [`Observation::prompts`].
+    pub prompt: usize,
+    /// Which of the outcomes it was.
+    pub outcome: usize,
+    /// How many there were.
+    pub of: usize,
 }
 
 /// What a backend can observe. The rest is absent and not compared.
@@ -387,6 +401,8 @@ pub struct Captured {
     pub journeys: Vec<Journey>,
     /// Tracepoints without a packet buffer.
     pub events: Vec<TraceEvent>,
+    /// How dice fell.
+    pub falls: Vec<Fall>,
 }
 
 impl Observation {

@@ -27,21 +27,34 @@ pub struct Chance {
     pub outcome: usize,
 }
 
-/// How the decisions about one packet fall. About other packets the world's dice and the schedulers' turns decide, and nobody keeps it.
+/// Whose decisions are kept, and perhaps given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// Nobody's: the world's dice and the schedulers' turns decide.
+    #[default]
+    Nobodys,
+    /// Those about a packet (`Skb::packet`).
+    Packet(u32),
+    /// Those of the dice, about any packet.
+    Dice,
+}
+
+/// How decisions fall.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// The packet (`Skb::packet`); 0: none.
-    pub packet: u32,
-    /// How they are to fall, in order, and 0 after that; `None`: as the dice and turns do.
-    pub falls: Option<Vec<usize>>,
-    /// Those that the packet met, in order. What is certain is no decision.
+    /// Which ones.
+    pub whose: Whose,
+    /// How they are to fall, in order.
+    pub falls: Vec<usize>,
+    /// How they are to fall after that; `None`: as the dice and turns do.
+    pub then: Option<usize>,
+    /// Those that were met, in order. What is certain is no decision.
     pub met: Vec<Chance>,
 }
 
 impl Script {
     /// How the next decision is to fall, if that is given.
     pub(crate) fn next(&self) -> Option<usize> {
-        let falls = self.falls.as_ref()?;
-        Some(falls.get(self.met.len()).copied().unwrap_or(0))
+        self.falls.get(self.met.len()).copied().or(self.then)
     }
 }

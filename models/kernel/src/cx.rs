@@ -4,7 +4,7 @@ use glassnet_hardware::{Arrival, Fabric};
 use glassnet_sim::{Dice, EventQueue, Nanos};
 
 use crate::Kernel;
-use crate::chance::{CERTAIN, Chance, Chooser};
+use crate::chance::{CERTAIN, Chance, Chooser, Whose};
 use crate::door::{Door, Func};
 use crate::event::Event;
 use crate::ids::{CpuId, MachineId, NetnsId, SkbId, SocketId};
@@ -12,6 +12,7 @@ use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::conntrack::{CtId, CtInfo, NfCt};
 use crate::tables::drop_reason::DropReason;
+use crate::tables::link_watch::SharedLinkWatch;
 use crate::tables::rtnl::{RtnlEvent, RtnlMsg};
 use crate::tables::skb::{IPSKB_SENT, SkbPool, XMIT_AWAITED};
 use crate::timer::Timer;
@@ -27,6 +28,8 @@ pub struct Cx<'w> {
     pub events: &'w mut EventQueue<Event>,
     /// The cables.
     pub fabric: &'w mut Fabric,
+    /// What machines share that are namespaces of one kernel.
+    pub link_watch: &'w mut SharedLinkWatch,
     /// Where the cables' arrivals are collected before they become events.
     pub arrivals: &'w mut Vec<Arrival>,
     /// Chance.
@@ -302,8 +305,8 @@ impl Cx<'_> {
             return probability != 0;
         }
         let mut by_dice = || self.dice.below(u64::from(CERTAIN)) < u64::from(probability);
-        let packet = self.skbs[skb].packet;
-        if self.trace.script.packet == 0 || self.trace.script.packet != packet {
+        let whose = self.trace.script.whose;
+        if whose != Whose::Dice && whose != Whose::Packet(self.skbs[skb].packet) {
             return by_dice();
         }
         let fall = self.trace.script.next();
@@ -316,7 +319,7 @@ impl Cx<'_> {
 
     /// The packet is the one whose decisions are kept, and perhaps given.
     pub fn is_scripted(&self, skb: SkbId) -> bool {
-        self.trace.script.packet != 0 && self.trace.script.packet == self.skbs[skb].packet
+        self.trace.script.whose == Whose::Packet(self.skbs[skb].packet)
     }
 
     /// Sets a timer, which expires on this CPU, as [`Timer`] says.

@@ -15,6 +15,7 @@ use crate::ids::{CpuId, DevId, MachineId};
 use crate::modules::MODULES;
 use crate::net::core::link_watch::linkwatch_turn;
 use crate::net::core::{dev, softirq};
+use crate::tables::link_watch::SharedLinkWatch;
 use crate::tables::netdev::NetDevice;
 use crate::tables::skb::SkbPool;
 use crate::tables::softnet::{Interrupt, SLICE};
@@ -55,6 +56,7 @@ pub struct World {
     pub skbs: SkbPool,
     /// The cables.
     pub fabric: Fabric,
+    link_watch: SharedLinkWatch,
     /// What is observed.
     pub trace: Trace,
     /// Chance.
@@ -75,6 +77,7 @@ impl World {
             machines: Vec::new(),
             skbs: SkbPool::default(),
             fabric: Fabric::default(),
+            link_watch: SharedLinkWatch::default(),
             trace: Trace::default(),
             dice: Dice::new(seed),
             events: EventQueue::default(),
@@ -333,6 +336,7 @@ impl World {
             skbs: &mut self.skbs,
             events: &mut self.events,
             fabric: &mut self.fabric,
+            link_watch: &mut self.link_watch,
             arrivals: &mut self.arrivals,
             dice: &mut self.dice,
             trace: &mut self.trace,

@@ -1,6 +1,6 @@
 //! The report of a comparison.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub struct LessonReport {
     pub versions: Vec<Difference>,
     /// Number of differences listed in `divergences.md`.
     pub known: usize,
+    /// How many dice fell as the real kernel's did, because what followed was tried.
+    pub turned: usize,
     /// Notices of the real side.
     pub notices: Vec<String>,
     /// Not compared, as one side does not see it.
@@ -54,6 +56,26 @@ impl LessonReport {
         let known = all - differences.len();
         let (lesson, notices) = (real.lesson.clone(), real.notices.clone());
         Self { lesson, counts, differences, known, notices, uncompared, ..Self::default() }
+    }
+
+    /// Something differs at this line.
+    pub fn differs_at(&self, line: usize) -> bool {
+        self.differences.iter().any(|difference| difference.line == line)
+    }
+
+    /// At the first line at which the two do not differ from the real kernel alike, this one differs less.
+    pub fn differs_later_than(&self, other: &Self) -> bool {
+        let weigh = |report: &Self| {
+            let mut lines = BTreeMap::new();
+            for difference in &report.differences {
+                *lines.entry(difference.line).or_insert(0) += difference.real.len() + difference.model.len();
+            }
+            lines
+        };
+        let (own, others) = (weigh(self), weigh(other));
+        let weights = |line: &usize| [&own, &others].map(|lines| lines.get(line).copied().unwrap_or(0));
+        let lines: BTreeSet<_> = own.keys().chain(others.keys()).collect();
+        lines.into_iter().map(weights).find(|[a, b]| a != b).is_some_and(|[a, b]| a < b)
     }
 
     /// Sets apart what is not different in another run of the same kernel.
@@ -102,7 +124,7 @@ const SHOWN: usize = 12;
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sum = Counts::default();
-        let (mut different, mut unrepeated, mut versions, mut known) = (0, 0, 0, 0);
+        let (mut different, mut unrepeated, mut versions, mut known, mut turned) = (0, 0, 0, 0, 0);
         for lesson in &self.lessons {
             let told = causes(lesson.differences.clone());
             sum += lesson.counts;
@@ -110,6 +132,7 @@ impl fmt::Display for Report {
             unrepeated += lesson.unrepeated.len();
             versions += lesson.versions.len();
             known += lesson.known;
+            turned += lesson.turned;
             lesson.write(&told, f)?;
         }
         for id in &self.stale {
@@ -130,6 +153,9 @@ impl fmt::Display for Report {
         match different {
             0 => writeln!(f, "no difference ({used}, {known} times)")?,
             n => writeln!(f, "{} ({used}, {known} times)", count(n, "difference"))?,
+        }
+        if turned > 0 {
+            writeln!(f, "as the kernel's: how dice fell for {}", count(turned, "packet"))?;
         }
         if unrepeated > 0 {
             writeln!(

@@ -14,6 +14,7 @@ mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use glassnet_kernel::chance::{Chance, Script, Whose};
 use glassnet_kernel::door::Func;
 use glassnet_kernel::drivers::nic::{send_whole_packets, transmits};
 use glassnet_kernel::ids::{MachineId, NetnsId};
@@ -28,7 +29,8 @@ use crate::backend::{Backend, Running};
 use crate::error::BackendError;
 use crate::lab::{self, Plugs};
 use crate::observation::{
-    Capabilities, ChosenMac, Direction, Frame, Journey, KernelConfig, Observation, SETTLE, Tables, dump_value,
+    Capabilities, ChosenMac, Direction, Fall, Frame, Journey, KernelConfig, Observation, SETTLE, Tables,
+    dump_value,
 };
 use crate::observation::{Captured, Printed};
 use crate::plan::{Plan, PlannedPrompt};
@@ -45,12 +47,14 @@ pub struct Simulator {
     pub config: KernelConfig,
     /// MAC addresses of new devices, in order; others are drawn at random.
     pub macs: Vec<ChosenMac>,
+    /// How dice that decide about packets fall, in order; others fall as they do.
+    pub falls: Vec<usize>,
 }
 
 impl Simulator {
     /// A model with the configuration and the MAC addresses of an observed kernel.
     pub fn of(real: &Observation) -> Self {
-        Self { config: real.config, macs: real.macs.clone() }
+        Self { config: real.config, macs: real.macs.clone(), falls: Vec::new() }
     }
 
     fn run<'a>(&self, plan: &'a Plan) -> Result<Run<'a>, BackendError> {
@@ -62,6 +66,7 @@ impl Simulator {
             }
         }
         give_addresses(&mut world, &self.macs);
+        world.trace.script = Script { whose: Whose::Dice, falls: self.falls.clone(), ..Script::default() };
         let told = world.machines.iter().map(|kernel| (kernel.id, kernel.log.written())).collect();
         let session =
             Session::new(world).map_err(BackendError::failed("cannot start the simulated shells"))?;
@@ -233,21 +238,10 @@ impl Run<'_> {
             .run(&prompt.machine, command)
             .map_err(|why| BackendError::prompt(self.plan, prompt, why.to_string()))?;
         self.watch(false);
-        self.share_linkwatch();
         self.note_names();
         self.take_trace(number);
         self.take_log(&prompt.machine);
         Ok(outcome)
-    }
-
-    /// Where one kernel stands for all machines, it takes events of carriers that are not urgent once a second for all of them.
-    fn share_linkwatch(&self) {
-        let mut world = self.session.world();
-        let is_one = world.machines.iter().all(|kernel| kernel.config.veth_cables);
-        let next = world.machines.iter().map(|kernel| kernel.link_watch.next_event).max();
-        if let Some(next) = next.filter(|_| is_one) {
-            world.machines.iter_mut().for_each(|kernel| kernel.link_watch.next_event = next);
-        }
     }
 
     fn watch(&self, on: bool) {
@@ -270,6 +264,9 @@ impl Run<'_> {
         let mut world = self.session.world();
         let (frames, steps) =
             (std::mem::take(&mut world.trace.frames), std::mem::take(&mut world.trace.steps));
+        let fallen = world.trace.script.met.iter().skip(self.seen.falls.len());
+        let fall = |chance: &Chance| Fall { prompt, outcome: chance.outcome, of: chance.shares.len() };
+        self.seen.falls.extend(fallen.map(fall));
         for frame in &frames {
             self.seen.frames.push(frame_seen(&world, &self.names, prompt, frame));
         }

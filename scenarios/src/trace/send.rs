@@ -1,7 +1,7 @@
 //! Sends the packet and runs the world until the trace ends.
 
 use glassnet_kernel::World;
-use glassnet_kernel::chance::Script;
+use glassnet_kernel::chance::{Script, Whose};
 use glassnet_kernel::door::Door;
 use glassnet_kernel::ids::CpuId;
 use glassnet_kernel::net::ethernet::eth::eth_type_trans;
@@ -42,7 +42,10 @@ pub fn send(
 ) -> Result<Sent, String> {
     let packet = world.skbs.last_packet() + 1;
     world.trace.level = Level::Detail;
-    world.trace.script = Script { packet, falls, met: Vec::new() };
+    // What is not given falls as the first of the outcomes, so that all can be asked for in turn.
+    let then = falls.is_some().then_some(0);
+    let falls = falls.unwrap_or_default();
+    world.trace.script = Script { whose: Whose::Packet(packet), falls, then, met: Vec::new() };
     let refused = match start.input {
         None => by_a_program(world, question, start).err(),
         Some(_) => {

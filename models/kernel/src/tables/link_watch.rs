@@ -17,4 +17,17 @@ pub struct LinkWatch {
     pub urgent: bool,
     /// When the work runs.
     pub due: Option<Nanos>,
+    /// [Runs](SharedLinkWatch::runs) and [full runs](SharedLinkWatch::full_runs) that this machine knows of.
+    pub seen: (u64, u64),
+}
+
+/// The work of machines that are namespaces of one kernel ([`crate::kernel::Config::veth_cables`]).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SharedLinkWatch {
+    /// See [`LinkWatch::next_event`].
+    pub next_event: u64,
+    /// How often it ran.
+    pub runs: u64,
+    /// How often it also took events that are not urgent.
+    pub full_runs: u64,
 }

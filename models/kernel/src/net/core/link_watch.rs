@@ -14,6 +14,7 @@ use super::sch_generic::{dev_activate, dev_deactivate};
 use crate::ids::DevId;
 use crate::module::NetdevEvent;
 use crate::tables::jiffies::{HZ, JIFFY, jiffies, wheel_expiry};
+use crate::tables::link_watch::SharedLinkWatch;
 use crate::tables::netdev::{IFF_MASTER, IFF_SLAVE, OperState};
 use crate::{Cx, Kernel};
 
@@ -95,12 +96,12 @@ pub fn linkwatch_fire_event(cx: &mut Cx, dev: DevId) {
 }
 
 fn linkwatch_schedule_work(cx: &mut Cx, urgent: bool) {
-    let (now, watch) = (cx.now, &mut cx.k.link_watch);
+    let (now, next_event, watch) = (cx.now, next_event(cx), &mut cx.k.link_watch);
     if watch.urgent || watch.due.is_some() && !urgent {
         return;
     }
     watch.urgent = urgent;
-    let ticks = watch.next_event.saturating_sub(jiffies(now));
+    let ticks = next_event.saturating_sub(jiffies(now));
     let due = if urgent || ticks == 0 { now } else { wheel_expiry(now, now + Nanos(ticks * JIFFY)) };
     watch.due = Some(due);
     cx.set_timer(due, linkwatch_event, 0);
@@ -112,21 +113,48 @@ pub fn linkwatch_turn(cx: &mut Cx) {
 }
 
 fn linkwatch_event(cx: &mut Cx, _: u32) {
+    linkwatch_catch_up(cx);
     // What bridges do about a port's carrier may queue the work again.
     while cx.k.link_watch.due.is_some_and(|due| due <= cx.now) {
         cx.k.link_watch.due = None;
-        let urgent_only = cx.k.link_watch.next_event > jiffies(cx.now);
+        let urgent_only = next_event(cx) > jiffies(cx.now);
         linkwatch_run_queue(cx, urgent_only);
     }
 }
 
+/// From when on events that are not urgent are taken again.
+fn next_event(cx: &Cx) -> u64 {
+    if cx.k.config.veth_cables { cx.link_watch.next_event } else { cx.k.link_watch.next_event }
+}
+
 fn linkwatch_run_queue(cx: &mut Cx, urgent_only: bool) {
-    let watch = &mut cx.k.link_watch;
-    watch.urgent = false;
+    let shared = &mut *cx.link_watch;
+    shared.runs += 1;
     if !urgent_only {
-        watch.next_event = jiffies(cx.now) + HZ;
+        let next_event = jiffies(cx.now) + HZ;
+        (shared.next_event, shared.full_runs) = (next_event, shared.full_runs + 1);
+        cx.k.link_watch.next_event = next_event;
     }
-    for dev in std::mem::take(&mut watch.events) {
+    cx.k.link_watch.seen = (shared.runs, shared.full_runs);
+    take_events(cx, urgent_only);
+}
+
+/// Of machines that are namespaces of one kernel, one's work is that of all: what it did for another one is done for this one, before
+/// something changes here.
+pub fn linkwatch_catch_up(cx: &mut Cx) {
+    if !cx.k.config.veth_cables {
+        return;
+    }
+    let now = (cx.link_watch.runs, cx.link_watch.full_runs);
+    let (runs, full_runs) = std::mem::replace(&mut cx.k.link_watch.seen, now);
+    if runs != now.0 && !cx.k.link_watch.events.is_empty() {
+        take_events(cx, full_runs == now.1);
+    }
+}
+
+fn take_events(cx: &mut Cx, urgent_only: bool) {
+    cx.k.link_watch.urgent = false;
+    for dev in std::mem::take(&mut cx.k.link_watch.events) {
         if urgent_only && !linkwatch_urgent_event(cx.k, dev) {
             cx.k.link_watch.events.push(dev);
         } else {
@@ -159,5 +187,6 @@ pub fn linkwatch_forget_dev(cx: &mut Cx, dev: DevId) {
 /// A machine whose cables are connected has been up for a while: nothing holds later events back.
 pub fn linkwatch_settle(cx: &mut Cx) {
     linkwatch_run_queue(cx, false);
-    (cx.k.link_watch.due, cx.k.link_watch.next_event) = (None, 0);
+    (cx.k.link_watch.due, cx.k.link_watch.next_event, cx.k.link_watch.seen) = (None, 0, (0, 0));
+    *cx.link_watch = SharedLinkWatch::default();
 }

@@ -10,7 +10,7 @@ use super::dev::{
     unregister_netdevice,
 };
 use super::dev_rx_mode::dev_change_gflags;
-use super::link_watch::linkwatch_turn;
+use super::link_watch::{linkwatch_catch_up, linkwatch_turn};
 use super::net_namespace::peernet2id_alloc;
 use crate::ids::{DevId, NetnsId};
 use crate::link::{LinkInfo, LinkOps, NewLink};
@@ -117,6 +117,7 @@ pub fn rtnl_create_link(netns: NetnsId, ops: &'static LinkOps, new: &LinkNew) ->
 /// `EEXIST` if name or ifindex is in use, `EINVAL` for an invalid name, `EOPNOTSUPP` for an unknown kind, and those of
 /// the kind and of the attributes.
 pub fn rtm_newlink(cx: &mut Cx, netns: NetnsId, new: LinkNew) -> Result<DevId, NlError> {
+    linkwatch_catch_up(cx);
     let made = newlink(cx, netns, new);
     linkwatch_turn(cx);
     made
@@ -174,6 +175,7 @@ pub fn rtm_dellink(cx: &mut Cx, dev: DevId) -> Result<(), NlError> {
     if cx.k.devs[dev].ops.kind.is_none() {
         return Err(Errno::EOPNOTSUPP.into());
     }
+    linkwatch_catch_up(cx);
     rtnl_delete_link(cx, dev);
     linkwatch_turn(cx);
     Ok(())
@@ -215,6 +217,7 @@ fn do_set_master(cx: &mut Cx, dev: DevId, master: Option<DevId>) -> Result<(), N
 ///
 /// That of the first change that is refused.
 pub fn do_setlink(cx: &mut Cx, dev: DevId, set: LinkSet) -> Result<(), NlError> {
+    linkwatch_catch_up(cx);
     let done = setlink(cx, dev, set);
     linkwatch_turn(cx);
     done

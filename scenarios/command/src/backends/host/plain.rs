@@ -296,6 +296,7 @@ impl Running for PlainRun<'_> {
             frames: frames.into_iter().filter_map(|frame| placed(frame, &self.starts)).collect(),
             journeys: told.journeys,
             events: told.events,
+            falls: Vec::new(),
         })
     }
 }

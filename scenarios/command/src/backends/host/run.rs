@@ -232,6 +232,7 @@ impl Running for Run<'_> {
             frames: frames.into_iter().filter_map(|f| placed(f, &starts)).collect(),
             journeys: told.journeys,
             events: told.events,
+            falls: Vec::new(),
         })
     }
 }
