@@ -328,3 +328,28 @@ fn a_packet_socket_of_a_protocol_sees_nothing_on_a_port() {
     assert!(!got(&mut lan, port, 0x88b5));
     assert!(got(&mut lan, bridge, 0x88b5));
 }
+
+/// A frame of the protocols between bridges, IEEE 802.1D table 7-10, is forwarded if the bridge or the port says so, and by a
+/// bridge of a provider's VLANs if its customers' bridges are to get it (`br_recalculate_fwd_mask`).
+#[test]
+fn groups_that_are_forwarded() {
+    for (own, provider, last, forwarded) in [
+        (0x0000, false, 0x0f, false),
+        (0x8000, false, 0x0f, true),
+        (0x0000, true, 0x0f, true),
+        (0x8000, true, 0x0f, true),
+        (0x0000, true, 0x0e, false),
+        (0x4000, true, 0x0e, true),
+        (0x4000, true, 0x0d, true),
+        (0x4000, true, 0x0f, true),
+    ] {
+        let mut lan = lan();
+        if provider {
+            lan.set_bridge(&bridge::VLAN_PROTOCOL, 0x88a8);
+            lan.set_bridge(&bridge::VLAN_FILTERING, 1);
+        }
+        lan.set_bridge(&bridge::GROUP_FWD_MASK, own);
+        let (got, _) = lan.send(0, station(0x10), Mac([0x01, 0x80, 0xc2, 0, 0, last]));
+        assert_eq!(got == [1, 2], forwarded, "mask {own:#x}, provider {provider}, to {last:#x}");
+    }
+}

@@ -224,6 +224,36 @@ fn the_side_of_the_syn_ack_stays_liberal() {
     });
 }
 
+/// A segment behind the window of its receiver is passed on, but not recorded, if it is not too long and acknowledges nothing too
+/// old: at most 66,000 bytes (`MAXACKWINCONST`) back. Else it is invalid (`tcp_in_window`).
+#[test]
+fn a_segment_behind_the_window_must_not_acknowledge_what_is_old() {
+    for (segment, said) in [
+        ("0 24 65242 19001 64240 - 10", "ESTABLISHED"),
+        ("0 24 65242 19000 64240 - 10", "INVALID"),
+        ("0 24 65241 19000 64240 - 10", "ESTABLISHED"),
+        ("0 24 65242 85001 64240 - 10", "ESTABLISHED"),
+        ("0 24 65242 85002 64240 - 10", "INVALID"),
+    ] {
+        let mut world = world();
+        world.enter(MACHINE, CPU, |cx| {
+            let mut send = |segment: &str| pass(cx, &tcp(&segment.split_whitespace().collect::<Vec<_>>()));
+            assert_eq!(send("0 2 1000 0 64240 - 0"), "NEW");
+            for before in [
+                "1 18 5000 1001 64240 - 0",
+                "0 16 1001 5001 64240 - 0",
+                "1 24 5001 1001 64240 - 40000",
+                "0 16 1001 45001 64240 - 0",
+                "1 24 45001 1001 64240 - 40000",
+                "0 16 1001 85001 64240 - 0",
+            ] {
+                assert_eq!(send(before), "ESTABLISHED", "{before}");
+            }
+            assert_eq!(send(segment), said, "{segment}");
+        });
+    }
+}
+
 fn hex(words: &[&str]) -> Vec<u8> {
     let text = words[1];
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()

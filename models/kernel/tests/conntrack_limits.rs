@@ -5,7 +5,7 @@ use glassnet_kernel::hook::Verdict;
 use glassnet_kernel::ids::{DevId, MachineId, NetnsId, SkbId};
 use glassnet_kernel::net::netfilter::nf_conntrack_gc::gc_worker;
 use glassnet_kernel::net::netfilter::nf_conntrack_proto::{ipv4_confirm, ipv4_conntrack_in, nf_ct_netns_get};
-use glassnet_kernel::tables::conntrack::{CtStats, CtSysctl};
+use glassnet_kernel::tables::conntrack::{CtStats, CtSysctl, NfCt};
 use glassnet_kernel::tables::netfilter::{Hook, HookState, Site};
 use glassnet_kernel::{Cx, World};
 use glassnet_sim::Nanos;
@@ -154,4 +154,21 @@ fn a_full_table_of_assured_connections_drops_what_begins() {
     let full: Vec<&str> = kernel.log.lines().map(|line| line.text.as_str()).collect();
     assert_eq!(full, ["nf_conntrack: nf_conntrack: table full, dropping packet"]);
     assert_eq!(router.connections(), ["10.1.0.2:2>10.2.0.2:53 10.2.0.2:53>10.1.0.2:2"]);
+}
+
+/// NAT gave the second packet another source, so that its answers would not be mistaken: a query stays, for one answer, but a SYN
+/// is dropped (`nf_ct_resolve_clash_harder`).
+#[test]
+fn a_query_that_races_from_another_source_stays_and_a_syn_is_dropped() {
+    for (packet, inserted) in [(tcp("10.1.0.2", 7, "10.2.0.2", 53, 2, 100), 0), (query(7), 1)] {
+        let (mut router, place) = router();
+        router.enter(|cx| {
+            let both = [0; 2].map(|_| tracked(cx, &place, &packet).expect("accepted"));
+            let NfCt::Conn(id, _) = cx.skbs[both[1]].nfct else { panic!("no connection") };
+            cx.k.conntrack.get_mut(id).expect("a connection").tuples[1].dport = 9;
+            assert_eq!(both.map(|skb| leaves(cx, &place, skb)), [true, inserted == 1]);
+        });
+        let seen = stats(&router.world, &place);
+        assert_eq!((seen.clash_resolve, seen.insert_failed), (inserted, 1 - inserted));
+    }
 }

@@ -1,9 +1,11 @@
 //! Which packets connection tracking takes: lengths, checksums and flags (`udp_error`, `udplite_error`, `tcp_error`).
 
 use glassnet_kernel::net::netfilter::nf_conntrack_proto::nf_ct_netns_get;
+use glassnet_kernel::tables::conntrack::extend::SeqAdj;
+use glassnet_kernel::tables::conntrack::{CtSysctl, IPS_SEQ_ADJUST};
 use glassnet_wire::checksum::{fold, pseudo_header, sum};
 use packets::{TCP, UDP, ip, ipv4, with_check};
-use router::{INSIDE, Router};
+use router::{INSIDE, OUTSIDE, Router, shown};
 
 mod packets;
 mod router;
@@ -123,4 +125,41 @@ fn the_parts_of_a_datagram_begin_one_connection() {
     };
     assert!(!begins(&mut router, &part(0, true, &whole[20..28])));
     assert!(begins(&mut router, &part(1, false, &whole[28..])));
+}
+
+/// `nf_ct_seq_adjust`: where NAT made what one side sent seven bytes longer, what the other side tells that it got is seven less to
+/// the sender: its acknowledgement, and the edges of its SACK blocks. What was sent before stays.
+#[test]
+fn what_was_received_is_told_in_the_senders_numbers() {
+    let mut router = router();
+    let netns = router.netns;
+    let segment = |flags: u8, (seq, ack): (u32, u32), options: &[u8]| {
+        let there = options.is_empty();
+        let (src, dst, ports) = if there { (SRC, DST, [4000, 80]) } else { (DST, SRC, [80, 4000]) };
+        let mut payload = ports.map(u16::to_be_bytes).concat();
+        payload.extend([seq, ack].map(u32::to_be_bytes).concat());
+        payload.extend([(20 + options.len() as u8) << 2, flags, 0x20, 0, 0, 0, 0, 0]);
+        payload.extend(options);
+        with_check(src, dst, TCP, payload, 16)
+    };
+    router.send(INSIDE, &segment(2, (1000, 0), &[]));
+    router.send(OUTSIDE, &segment(0x12, (5000, 1001), &[1, 1, 4, 2]));
+    router.send(INSIDE, &segment(0x10, (1001, 5001), &[]));
+    router.enter(|cx| {
+        cx.k.conntrack.net_mut(netns).set_sysctl(CtSysctl::TcpBeLiberal, 1);
+        let id = cx.k.conntrack.confirmed()[0];
+        let conn = cx.k.conntrack.get_mut(id).expect("a connection");
+        conn.status |= IPS_SEQ_ADJUST;
+        conn.ext_mut().seqadj[0] = SeqAdj { correction_pos: 1100, offset_before: 0, offset_after: 7 };
+    });
+    for (ack, edges, moved) in [
+        (1207, [1307, 1407, 1507, 1607], [1200, 1300, 1400, 1500, 1600]),
+        (1050, [1060, 1307, 1507, 1607], [1050, 1060, 1300, 1500, 1600]),
+    ] {
+        let options = [&[1, 1, 5, 18][..], &edges.map(u32::to_be_bytes).concat()].concat();
+        let seen = router.send(OUTSIDE, &segment(0x10, (5001, ack), &options));
+        assert_eq!(shown(&seen), [(INSIDE, "10.2.0.1:80>10.1.0.1:4000".to_owned())]);
+        let word = |at: usize| u32::from_be_bytes(seen[0].1[at..at + 4].try_into().expect("four bytes"));
+        assert_eq!([28, 44, 48, 52, 56].map(word), moved);
+    }
 }

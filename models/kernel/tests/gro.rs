@@ -8,11 +8,13 @@ use glassnet_hardware::{Cable, Faults, PlugId};
 use glassnet_kernel::World;
 use glassnet_kernel::door::Func;
 use glassnet_kernel::drivers::nic::NicSettings;
+use glassnet_kernel::drivers::vxlan::vxlan_config::VxlanOptions;
 use glassnet_kernel::ids::{CpuId, DevId, MachineId};
 use glassnet_kernel::kernel::INIT_NET;
 use glassnet_kernel::net::core::neighbour::rtm_newneigh;
-use glassnet_kernel::net::core::rtnetlink::{LinkSet, do_setlink};
+use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::rtm_newaddr;
+use glassnet_kernel::net::ipv4::fib_frontend::rtm_newroute;
 use glassnet_kernel::net::ipv4::sysctl_net_ipv4::devinet_conf_proc;
 use glassnet_kernel::net::sched::sch_api::{TcMsg, tc_modify_qdisc};
 use glassnet_kernel::net::sched::sch_netem::{Correlated, NetemOpt};
@@ -22,10 +24,12 @@ use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::neigh_types::{NeighMsg, Nud};
 use glassnet_kernel::tables::netdev_features::{GRO, TSO};
 use glassnet_kernel::tables::qdisc::TC_H_ROOT;
+use glassnet_kernel::tables::route_types::{NexthopMsg, RouteMsg, RouteType};
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::tables::sysctl::ConfOf;
 use glassnet_kernel::trace::{Frame, Level};
 use glassnet_sim::{Dice, Nanos};
+use glassnet_wire::Mac;
 use glassnet_wire::checksum::{checksum, fold, pseudo_header, sum};
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_URG};
 
@@ -253,4 +257,117 @@ fn at_most_eight_frames_go_together_and_nothing_is_held_beyond_its_poll() {
     assert_eq!((lists.iter().sum::<u32>(), lists.iter().max()), (40, Some(&8)), "{lists:?}");
     let cpu = &line.world.kernel(ROUTER).cpus[0];
     assert!(cpu.gro.held.is_empty() && cpu.gro.rx_list.is_empty());
+}
+
+/// The tunnel of a stream: GRE with a key for each identification, or VXLAN to a device.
+#[derive(Clone, Copy)]
+enum Way {
+    Gre(fn(u16) -> u32),
+    Vxlan(Mac),
+}
+
+/// The packets of a stream from a host behind a tunnel.
+fn tunnelled(way: Way, count: u16) -> Vec<Vec<u8>> {
+    let wrap = |seg: Seg| {
+        let (proto, inner) = match way {
+            Way::Gre(key) => (47, [&[0x20, 0, 8, 0][..], &key(seg.id).to_be_bytes(), &seg.packet()].concat()),
+            Way::Vxlan(mac) => {
+                let frame = [&mac.0[..], &[2, 0, 0, 0, 0, 8, 8, 0], &seg.packet()].concat();
+                let mut udp = [5_000, 4_789, 16 + frame.len() as u16, 0].map(u16::to_be_bytes).concat();
+                udp.extend([8, 0, 0, 0, 0, 0, 7, 0]);
+                udp.extend(frame);
+                (17, udp)
+            }
+        };
+        let mut packet =
+            packets::ipv4("10.1.0.1", if proto == 17 { "10.1.0.254" } else { "10.2.0.1" }, proto, &inner);
+        packet[4..6].copy_from_slice(&seg.id.to_be_bytes());
+        packet[6] = 0x40;
+        packet[10..12].fill(0);
+        let check = checksum(&packet[..20]);
+        packet[10..12].copy_from_slice(&check.to_be_bytes());
+        packet
+    };
+    stream(0, count).into_iter().map(wrap).collect()
+}
+
+/// `gre_gro_receive`: what is in one tunnel is merged, and packets with other keys are in other tunnels.
+#[test]
+fn packets_of_one_gre_tunnel_are_merged() {
+    let sent = |key| tunnelled(Way::Gre(key), 40);
+    let (_, same) = line().forward(&sent(|_| 7));
+    assert!(same <= 4, "{same} packets of 40 frames");
+    let (_, other) = line().forward(&sent(|id| u32::from(id) % 2));
+    assert_eq!(other, 40, "no two of one key are next to each other");
+    for key in [(|_| 7) as fn(u16) -> u32, |id| u32::from(id) % 2] {
+        let mut plain = line();
+        plain.switch_off(0, GRO);
+        let (expected, _) = plain.forward(&sent(key));
+        assert_eq!(line().forward(&sent(key)).0, expected);
+    }
+}
+
+/// `udp4_gro_complete`: a merged datagram of a tunnel is as long as it is, and so is the packet in it, which is sent on as it came.
+#[test]
+fn packets_of_one_vxlan_tunnel_are_merged() {
+    let forward = |merges: bool| {
+        let mut line = line();
+        if !merges {
+            line.switch_off(0, GRO);
+        }
+        let mac = line.world.enter(ROUTER, CPU, |cx| {
+            let options = VxlanOptions { id: Some(7), port: Some(4_789), ..VxlanOptions::default() };
+            let set = LinkSet { up: Some(true), info: Some(options.into()), ..LinkSet::default() };
+            let new = LinkNew { name: Some("vx".into()), set, ..LinkNew::default() };
+            let vxlan = rtm_newlink(cx, INIT_NET, new).expect("a tunnel");
+            cx.k.devs[vxlan].addr
+        });
+        line.forward(&tunnelled(Way::Vxlan(mac), 40)).0
+    };
+    let apart = forward(false);
+    assert_eq!(apart.values().map(Vec::len).collect::<Vec<_>>(), [40]);
+    assert_eq!(forward(true), apart);
+}
+
+/// `tcp4_gro_complete`: the checksum of what was merged is that of the pseudo header alone.
+#[test]
+fn what_was_merged_has_the_checksum_of_its_pseudo_header() {
+    let mut line = line();
+    line.forward(&packets(&stream(0, 40)));
+    let frames = line.world.trace.frames.iter();
+    let came = frames.filter(|frame| frame.machine == ROUTER && frame.pkt_type == PacketType::Host);
+    let merged: Vec<&[u8]> =
+        came.map(|frame| &frame.bytes[34..]).filter(|segment| segment.len() > 20 + MSS).collect();
+    assert!(!merged.is_empty());
+    for segment in merged {
+        let pseudo = pseudo_header(ip("10.1.0.1"), ip("10.2.0.1"), TCP, segment.len() as u16);
+        assert_eq!(segment[16..18], (!fold(pseudo)).to_be_bytes());
+    }
+}
+
+/// `ip_list_rcv_finish`: of packets that came together, those that go by one route one after the other are sent on together.
+#[test]
+fn packets_that_came_together_go_on_by_their_routes() {
+    for gateway in [false, true] {
+        let mut line = line();
+        line.switch_off(0, GRO);
+        line.world.trace.level = Level::Doors;
+        line.world.enter(ROUTER, CPU, |cx| {
+            let nexthops = vec![NexthopMsg { via: "10.2.0.1".parse().ok(), ..NexthopMsg::default() }];
+            let (kind, dst) = (RouteType::Unicast, ip("10.9.0.0"));
+            let route = RouteMsg { kind, dst, dst_len: 24, nexthops, ..RouteMsg::default() };
+            rtm_newroute(cx, INIT_NET, &route, NEW).expect("a new route");
+        });
+        let second = if gateway { "10.9.0.1" } else { "10.2.0.1" };
+        let packet = |n: u16| {
+            packets::udp("10.1.0.1", n, if n.is_multiple_of(2) { "10.2.0.1" } else { second }, 53, b"x")
+        };
+        line.forward(&(0..40).map(packet).collect::<Vec<_>>());
+        let count = |func: Func| {
+            let steps = line.world.trace.steps.iter().filter(|step| step.machine == ROUTER);
+            steps.filter(|step| step.func == func).count()
+        };
+        let together = if gateway { 40 } else { count(Func::NetifReceiveSkbListCore) };
+        assert_eq!(count(Func::IpSublistRcvFinish), together, "by a gateway: {gateway}");
+    }
 }

@@ -263,6 +263,37 @@ fn reject_resets() {
     assert_eq!(shown(&router.send(INSIDE, &tcp("10.1.0.1", 4000, "10.2.0.1", 80, 4, 7))), []);
 }
 
+/// `gre_manip_pkt`: addresses of GRE are rewritten like others, but a destination only in versions that the kernel knows, and none
+/// in a packet whose header is cut short.
+#[test]
+fn gre_is_rewritten_by_its_version() {
+    let packet = |dst: &str, version: u8, len: usize| {
+        let protocol = if version == 1 { 0x880b_u16 } else { 0x0800 };
+        let header = [&[0x20, version][..], &protocol.to_be_bytes(), &[0, 0, 0, 7, 1, 2, 3, 4]].concat();
+        packets::ipv4("10.1.0.1", dst, 47, &header[..len])
+    };
+    for (version, len, snat, dnat) in [
+        (0, 12, 1, 1),
+        (0, 8, 1, 1),
+        (0, 7, 0, 0),
+        (1, 12, 1, 1),
+        (2, 12, 1, 0),
+        (5, 12, 1, 0),
+        (7, 12, 1, 0),
+    ] {
+        let mut router = Router::new();
+        router.nat(Hook::PostRouting, Target::new(Snat(to("10.2.0.254", "10.2.0.254"))));
+        let seen = router.send(INSIDE, &packet("10.2.0.1", version, len));
+        assert_eq!(seen.len(), snat, "version {version}, {len} bytes");
+        assert!(seen.iter().all(|(_, packet)| packet[12..16] == [10, 2, 0, 254]));
+        let mut router = Router::new();
+        router.nat(Hook::PreRouting, Target::new(Dnat(to("10.2.0.5", "10.2.0.5"))));
+        let seen = router.send(INSIDE, &packet("10.2.0.1", version, len));
+        assert_eq!(seen.len(), dnat, "version {version}, {len} bytes");
+        assert!(seen.iter().all(|(_, packet)| packet[16..20] == [10, 2, 0, 5]));
+    }
+}
+
 proptest! {
     #[test]
     fn checksums_are_right_whatever_is_rewritten(

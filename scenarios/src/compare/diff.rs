@@ -4,7 +4,7 @@
 //! and counters after each block; what the kernel logged; the journeys of packet buffers in each block, with their end (so drop
 //! reasons too). Frames of different devices are not ordered, since CPUs may process independent packets in any
 //! order; causal order is in the journeys, whose steps are ordered over all devices. Journeys of a block are
-//! compared as a multiset for the same reason.
+//! compared as a multiset for the same reason, and lines of the log where there are several machines.
 //!
 //! What a side [cannot see](Capabilities) is not compared, and named as such.
 
@@ -333,12 +333,21 @@ impl Differ<'_> {
     }
 
     /// A log that others write to as well is not compared, on whichever side.
+    fn has_several_machines(&self) -> bool {
+        let mut machines = self.real.prompts.iter().map(|prompt| &prompt.machine);
+        machines.next().is_some_and(|first| machines.any(|machine| machine != first))
+    }
+
     fn log(&mut self) {
         if !self.real.sees.log || !self.model.sees.log {
             return;
         }
         for (at, (real, model)) in self.real.blocks.iter().zip(&self.model.blocks).enumerate() {
-            let [real, model] = [&real.log, &model.log].map(|lines| canon::log(lines));
+            let [mut real, mut model] = [&real.log, &model.log].map(|lines| canon::log(lines));
+            if self.has_several_machines() {
+                real.sort_unstable();
+                model.sort_unstable();
+            }
             self.found.counts.log_lines += real.len();
             for op in capture_diff_slices(Algorithm::Myers, &real, &model) {
                 if op.tag() == DiffTag::Equal {

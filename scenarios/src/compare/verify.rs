@@ -106,7 +106,7 @@ fn compared(lesson: &Lesson, real: &Observation, known: &Divergences) -> Result<
     };
     let (mut best, mut falls) = with(Vec::new())?;
     let (mut at, mut turns) = (0, 0);
-    while let Some(fall) = falls.get(at).filter(|_| turns < TURNS) {
+    while let Some(fall) = falls.get(at).copied().filter(|_| turns < TURNS) {
         let line = real.prompts.get(fall.prompt).map_or(0, |prompt| prompt.line);
         let others = (0..fall.of).filter(|outcome| *outcome != fall.outcome);
         for other in others.filter(|_| best.differs_at(line)).collect::<Vec<_>>() {

@@ -2,6 +2,7 @@
 
 mod arp;
 mod icmp_messages;
+mod learnt;
 mod neighbours;
 mod net;
 mod output_errors;

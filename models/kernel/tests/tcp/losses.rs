@@ -67,3 +67,21 @@ fn a_packet_of_several_segments_is_acknowledged_in_parts() {
     let snmp = &peer.net.world.kernel(MACHINE).netns[b].ipv4.snmp;
     assert_eq!((snmp.tcp_ext.TCPOrigDataSent, snmp.tcp_ext.TCPDelivered), (5, 5));
 }
+
+/// RFC 6937, and one segment more for each acknowledgement that goes on without telling of another loss: of ten segments seven are
+/// missing, and three are sent again for the three that arrived; then two for one.
+#[test]
+fn a_recovery_that_goes_on_sends_a_little_more() {
+    let (mut peer, server, next) = Peer::connected(OPTIONS);
+    assert_eq!(peer.net.send(server, &[7; 10 * MSS as usize]), Ok(10 * MSS as usize));
+    peer.net.run(2);
+    let arrived = sack(next.wrapping_add(7 * MSS), next.wrapping_add(10 * MSS));
+    let mut again = |acked: u32| {
+        let heard = peer.send_with(TCP_ACK, (ISS + 1, next.wrapping_add(acked * MSS)), &arrived, b"");
+        let first = heard.first().map(|segment| segment.1.wrapping_sub(next) / MSS);
+        (first, heard.iter().map(|segment| segment.3 as u32).sum::<u32>() / MSS)
+    };
+    assert_eq!(again(0), (Some(0), 3));
+    assert_eq!(again(1), (Some(3), 2));
+    assert_eq!(again(2), (Some(5), 2));
+}

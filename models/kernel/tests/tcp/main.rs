@@ -4,6 +4,7 @@ mod losses;
 mod net;
 mod peer;
 mod segments;
+mod sending;
 mod timers;
 
 use glassnet_kernel::Cx;
