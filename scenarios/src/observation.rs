@@ -87,10 +87,8 @@ pub struct Observation {
 pub struct Fall {
     /// Index into [`Observation::prompts`].
     pub prompt: usize,
-    /// Which of the outcomes it was.
+    /// 0: yes, 1: no.
     pub outcome: usize,
-    /// How many there were.
-    pub of: usize,
 }
 
 /// What a backend can observe. The rest is absent and not compared.

@@ -94,7 +94,7 @@ fn can_run(lessons: &[Lesson], real: &dyn Backend) -> Result<(), VerifyError> {
 }
 
 /// Compares the model with a real kernel, with dice that fall as they did there: nobody can see them, but what followed. So one
-/// after the other of those that fell where the two differ is turned, and stays turned if less differs.
+/// after the other of those that fell where the two differ is turned, with those that fall next, and stays turned if less differs.
 fn compared(lesson: &Lesson, real: &Observation, known: &Divergences) -> Result<LessonReport, VerifyError> {
     /// A lesson that throws more is compared as far as this many go.
     const TURNS: usize = 100;
@@ -104,18 +104,24 @@ fn compared(lesson: &Lesson, real: &Observation, known: &Divergences) -> Result<
             observe(&Simulator { falls, ..Simulator::of(real) }, &plan).map_err(VerifyError::Model)?;
         Ok((LessonReport::of(real, &model, known), model.falls))
     };
+    let outcomes = |falls: &[Fall]| falls.iter().map(|fall| fall.outcome).collect::<Vec<_>>();
     let (mut best, mut falls) = with(Vec::new())?;
     let (mut at, mut turns) = (0, 0);
-    while let Some(fall) = falls.get(at).copied().filter(|_| turns < TURNS) {
-        let line = real.prompts.get(fall.prompt).map_or(0, |prompt| prompt.line);
-        let others = (0..fall.of).filter(|outcome| *outcome != fall.outcome);
-        for other in others.filter(|_| best.differs_at(line)).collect::<Vec<_>>() {
-            let before = falls[..at].iter().map(|fall| fall.outcome);
-            let (report, fallen) = with(before.chain([other]).collect())?;
+    while let Some(&Fall { prompt, outcome }) = falls.get(at).filter(|_| turns < TURNS) {
+        let differs = real.prompts.get(prompt).is_some_and(|seen| best.differs_at(seen.line));
+        let mut tried = [outcomes(&falls[..at]), vec![1 - outcome]].concat();
+        while differs && turns < TURNS {
             turns += 1;
+            let (report, fallen) = with(tried.clone())?;
+            // Only with the next one turned, too, may the packet come to where it went.
+            let next =
+                fallen.get(tried.len()).filter(|next| next.prompt == prompt).map(|next| 1 - next.outcome);
             if report.differs_later_than(&best) {
                 (best, falls) = (LessonReport { turned: best.turned + 1, ..report }, fallen);
+                break;
             }
+            let Some(next) = next else { break };
+            tried.push(next);
         }
         at += 1;
     }

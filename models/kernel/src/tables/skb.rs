@@ -42,6 +42,11 @@ pub const fn alloc_truesize(size: usize) -> u32 {
     (size.next_multiple_of(CACHE_LINE) + SHARED_INFO).next_power_of_two() as u32 + SK_BUFF
 }
 
+/// The memory of a packet with a buffer of just this size, in bytes (`SKB_TRUESIZE`).
+pub const fn skb_truesize(size: usize) -> u32 {
+    (size + SHARED_INFO) as u32 + SK_BUFF
+}
+
 /// The bytes that a buffer has room for, of a packet with this memory (`skb_end_offset`).
 pub const fn end_offset(truesize: u32) -> usize {
     (truesize - SK_BUFF) as usize - SHARED_INFO

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use glassnet_sim::Nanos;
 
 use super::inet_csk::TCP_INIT_CWND;
-use super::skb::alloc_truesize;
+use super::skb::skb_truesize;
 use super::tcp_queue::MAX_TCP_HEADER;
 
 /// Delay of an acknowledgement: the least (`TCP_DELACK_MIN`, `TCP_ATO_MIN`), and the greatest (`TCP_DELACK_MAX`).
@@ -191,7 +191,7 @@ impl RcvWindow {
             let window = 2 * u64::from(copied) + 16 * u64::from(self.advmss);
             let grown = window * u64::from(copied - self.space) / u64::from(self.space.max(1));
             let segments = (window + 2 * grown) / u64::from(self.advmss.max(1));
-            let mut memory = alloc_truesize(self.advmss as usize + MAX_TCP_HEADER);
+            let mut memory = skb_truesize(self.advmss as usize + MAX_TCP_HEADER);
             while win_from_space(memory) < self.advmss {
                 memory += 128;
             }
@@ -346,6 +346,7 @@ impl AckState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::skb::alloc_truesize;
 
     fn window() -> RcvWindow {
         RcvWindow::new((131_072, Some(6_291_456)), 65_160, 7, None, 1460)

@@ -512,7 +512,8 @@ pub fn tcp_should_autocork(cx: &mut Cx, sock: SocketId) -> bool {
     let corks = settings.autocorking
         && (last.data.len() as u32) < goal
         && !tp.rtx.skbs.is_empty()
-        && socket.wmem_alloc > last.truesize();
+        // The kernel's count begins with one for the socket itself.
+        && socket.wmem_alloc >= last.truesize();
     if corks {
         let again = std::mem::replace(&mut tp.throttled, true);
         tcp_ext(cx, sock, |counters| counters.TCPAutoCorking += u64::from(!again));
