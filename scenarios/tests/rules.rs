@@ -92,6 +92,7 @@ rules! {
     what_targets_do: "targets",
     what_filters_and_actions_do_to_packets: "tc-actions",
     which_packets_a_flower_filter_takes: "tc-flower",
+    segments_that_do_not_leave_their_host: "tcp-not-sent",
     what_comes_before_a_connection: "tcp-requests",
     what_tcp_takes_from_routes: "tcp-routes",
     what_a_transfer_of_tcp_counts: "tcp-transfer",

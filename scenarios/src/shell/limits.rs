@@ -72,13 +72,11 @@ pub(super) fn disk() -> FsLimits {
 /// What bashkit says of a command that [`bound`] stops; with bash's words for it.
 pub(super) fn as_bash_says(text: &str) -> String {
     let words = format!(
-        "more than {RANGE_LIMIT} words of a range, or nested too deeply: more than {OPERATORS} parentheses and negations, or no stack is left"
+        "nested too deeply: more than {OPERATORS} parentheses and negations, or no stack is left, or more than {RANGE_LIMIT} words of a range"
     );
     let says = |line: &str| match line.trim_end_matches('\n').ends_with("rm: cancelled by before_tool hook") {
         true => PRESERVE_ROOT.to_owned(),
-        false => {
-            line.replace("eval: cancelled", "cancelled").replace("cancelled by before_tool hook", &words)
-        }
+        false => line.replace("cancelled by before_tool hook", &words),
     };
     text.split_inclusive('\n').map(says).collect()
 }
