@@ -279,9 +279,9 @@ impl Reader {
             return Some(());
         }
         let protocol = event.value("protocol")?;
-        // A packet socket's copy of a frame, or a copy in a queue of errors, is no packet of the network, and IPv6 is not
-        // modelled.
-        let is_other = purged || protocol == ETH_P_IPV6;
+        // A packet socket's copy of a frame, a raw socket's that its filter did not take, or a copy in a queue of errors is no
+        // packet of the network, and IPv6 is not modelled.
+        let is_other = purged || protocol == ETH_P_IPV6 || reason == "SOCKET_FILTER";
         let Some(prompt) = self.prompt.filter(|_| !is_other) else { return Some(()) };
         let local = (self.known.alone || self.pids.contains(&event.pid)) && protocol != "0";
         if local || reason.starts_with("NEIGH_") {

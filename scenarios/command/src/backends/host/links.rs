@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::libc::{IFLA_ADDRESS, IFLA_IFNAME, RTM_NEWLINK, RTMGRP_LINK};
+use nix::libc::{IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK, RTMGRP_LINK};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
     sockopt,
@@ -81,29 +81,45 @@ fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// A new Ethernet device (`struct ifinfomsg` and its attributes).
+/// A new Ethernet device (`struct ifinfomsg` and its attributes). Not an internal one of Open vSwitch, which gets another address from the
+/// daemon that asked for it.
 fn link((kind, message): (u16, &[u8])) -> Option<Link> {
     if kind != RTM_NEWLINK {
         return None;
     }
     let (mut name, mut mac) = (None, None);
-    let mut rest = message.get(16..)?;
-    while let Some(header) = number(rest, 0) {
-        let (length, kind) = ((header & 0xffff) as usize, (header >> 16) as u16);
-        let value = rest.get(4..length)?;
+    for (kind, value) in attributes(message.get(16..)?) {
         match kind {
-            IFLA_IFNAME => {
-                name = Some(String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned())
-            }
+            IFLA_IFNAME => name = Some(text(value)),
             IFLA_ADDRESS if value.len() == 6 && value != [0; 6] => {
                 let bytes: Vec<_> = value.iter().map(|byte| format!("{byte:02x}")).collect();
                 mac = Some(bytes.join(":"));
             }
+            IFLA_LINKINFO => {
+                let is_internal = |(kind, value)| kind == IFLA_INFO_KIND && text(value) == "openvswitch";
+                if attributes(value).any(is_internal) {
+                    return None;
+                }
+            }
             _ => {}
         }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Some(Link { index: number(message, 4)?, name: name?, mac: mac? })
+}
+
+/// Attributes: type and value of each (`struct rtattr`).
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let header = number(rest, 0)?;
+        let length = (header & 0xffff) as usize;
+        let value = rest.get(4..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(((header >> 16) as u16, value))
+    })
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
 }
 
 /// The number at a place, in the byte order of the machine; None beyond the end.
@@ -132,10 +148,12 @@ mod tests {
     #[test]
     fn devices_are_read_from_messages() {
         let mac = attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 0x1f]);
+        let internal = attribute(IFLA_LINKINFO, &attribute(IFLA_INFO_KIND, b"openvswitch\0"));
         let (br0, lo) = (attribute(IFLA_IFNAME, b"br0\0"), attribute(IFLA_IFNAME, b"lo\0"));
         let datagram = [
             message(RTM_NEWLINK, 3, &[br0.clone(), mac.clone()]),
             message(RTM_NEWLINK, 1, &[lo, attribute(IFLA_ADDRESS, &[0; 6])]),
+            message(RTM_NEWLINK, 4, &[br0.clone(), mac.clone(), internal]),
             message(RTM_NEWLINK + 1, 3, &[br0, mac]),
         ]
         .concat();
