@@ -332,19 +332,21 @@ impl Differ<'_> {
         last.map_or(self.real.blocks[block].line, |prompt| prompt.line)
     }
 
-    /// A log that others write to as well is not compared, on whichever side.
+    /// Prompts are of more than one machine.
     fn has_several_machines(&self) -> bool {
         let mut machines = self.real.prompts.iter().map(|prompt| &prompt.machine);
         machines.next().is_some_and(|first| machines.any(|machine| machine != first))
     }
 
+    /// A log that others write to as well is not compared, on whichever side.
     fn log(&mut self) {
         if !self.real.sees.log || !self.model.sees.log {
             return;
         }
+        let is_ordered = !self.has_several_machines();
         for (at, (real, model)) in self.real.blocks.iter().zip(&self.model.blocks).enumerate() {
             let [mut real, mut model] = [&real.log, &model.log].map(|lines| canon::log(lines));
-            if self.has_several_machines() {
+            if !is_ordered {
                 real.sort_unstable();
                 model.sort_unstable();
             }

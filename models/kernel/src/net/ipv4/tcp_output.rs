@@ -543,7 +543,9 @@ pub fn tcp_retransmit_skb(cx: &mut Cx, sock: SocketId, at: usize, segs: u32) -> 
     transmit_queued(cx, sock, at, true)?;
     if let Some(tp) = tcp_sk(cx, sock) {
         tp.icsk.prr_out += segs;
-        tp.rtx.skbs[at].retrans = true;
+        if let Some(skb) = tp.rtx.skbs.get_mut(at) {
+            skb.retrans = true;
+        }
     }
     Ok(())
 }

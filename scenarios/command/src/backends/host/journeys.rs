@@ -210,9 +210,14 @@ impl Reader {
         Some(())
     }
 
+    /// The lesson's by rule 1, or because nothing else runs.
+    fn of_process(&self, event: &Event) -> bool {
+        self.known.alone || self.pids.contains(&event.pid)
+    }
+
     fn ours(&self, event: &Event, device: &str) -> bool {
         let only_here = self.known.devices.contains(device) && !self.host.contains(device);
-        self.known.alone || self.pids.contains(&event.pid) || only_here
+        self.of_process(event) || only_here
     }
 
     /// Whether a tap saw this step's frame; on its way up a frame has lost its Ethernet header.
@@ -225,8 +230,7 @@ impl Reader {
         let (device, skb) = (event.value("dev").filter(|name| !name.is_empty())?, event.address("skbaddr")?);
         let length = event.value("len")?;
         let Some(prompt) = self.prompt else { return Some(()) };
-        let by_process = self.known.alone || self.pids.contains(&event.pid);
-        let ours = by_process || self.tapped(event, device, length);
+        let ours = self.of_process(event) || self.tapped(event, device, length);
         let number = self.count;
         let live = self.live.entry(skb).or_insert_with(|| Live {
             number,
@@ -283,7 +287,7 @@ impl Reader {
         // packet of the network, and IPv6 is not modelled.
         let is_other = purged || protocol == ETH_P_IPV6 || reason == "SOCKET_FILTER";
         let Some(prompt) = self.prompt.filter(|_| !is_other) else { return Some(()) };
-        let local = (self.known.alone || self.pids.contains(&event.pid)) && protocol != "0";
+        let local = self.of_process(event) && protocol != "0";
         if local || reason.starts_with("NEIGH_") {
             let journey = Journey { prompt, steps: Vec::new(), end: reason };
             self.done.insert((self.count, 0), journey);

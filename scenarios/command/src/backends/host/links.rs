@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use glassnet_wire::Mac;
 use nix::libc::{IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, RTM_NEWLINK, RTMGRP_LINK};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
@@ -19,8 +20,7 @@ use super::spaces::within;
 pub(super) struct Link {
     pub index: u32,
     pub name: String,
-    /// `aa:bb:cc:dd:ee:ff`.
-    pub mac: String,
+    pub mac: Mac,
 }
 
 /// A listener to what is told of devices.
@@ -91,10 +91,7 @@ fn link((kind, message): (u16, &[u8])) -> Option<Link> {
     for (kind, value) in attributes(message.get(16..)?) {
         match kind {
             IFLA_IFNAME => name = Some(text(value)),
-            IFLA_ADDRESS if value.len() == 6 && value != [0; 6] => {
-                let bytes: Vec<_> = value.iter().map(|byte| format!("{byte:02x}")).collect();
-                mac = Some(bytes.join(":"));
-            }
+            IFLA_ADDRESS => mac = value.try_into().ok().map(Mac).filter(|mac| *mac != Mac::ZERO),
             IFLA_LINKINFO => {
                 let is_internal = |(kind, value)| kind == IFLA_INFO_KIND && text(value) == "openvswitch";
                 if attributes(value).any(is_internal) {
@@ -158,7 +155,7 @@ mod tests {
         ]
         .concat();
         let found: Vec<_> = messages(&datagram).filter_map(link).collect();
-        assert_eq!(found, [Link { index: 3, name: "br0".into(), mac: "02:00:00:00:00:1f".into() }]);
+        assert_eq!(found, [Link { index: 3, name: "br0".into(), mac: Mac([2, 0, 0, 0, 0, 0x1f]) }]);
         for cut in 0..datagram.len() {
             assert!(messages(&datagram[..cut]).filter_map(link).count() <= 1, "{cut}");
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use glassnet_kernel::tables::inet_conf::CONF_TABLE;
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::ChosenMac;
+use glassnet_wire::Mac;
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::frames::{SeenFrame, Tap};
@@ -156,6 +157,7 @@ impl Spaces {
             });
             links.extend(earlier);
             for Link { name: device, mac, .. } in links {
+                let mac = mac.to_string();
                 let known = |m: &ChosenMac| m.machine == space.machine && m.mac == mac;
                 if !self.macs.iter().any(known) {
                     let (machine, netns) = (space.machine.clone(), space.name.clone());
@@ -308,8 +310,7 @@ fn devices() -> Vec<Link> {
     all.filter_map(|device| {
         let address = device.address?;
         let (address, name) = (address.as_link_addr()?, device.interface_name);
-        let mac = address.addr().filter(|mac| *mac != [0; 6])?;
-        let mac = mac.map(|b| format!("{b:02x}")).join(":");
+        let mac = address.addr().map(Mac).filter(|mac| *mac != Mac::ZERO)?;
         Some(Link { index: address.ifindex() as u32, name, mac })
     })
     .collect()
