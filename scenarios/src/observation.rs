@@ -87,6 +87,8 @@ pub struct Observation {
 pub struct Fall {
     /// Index into [`Observation::prompts`].
     pub prompt: usize,
+    /// The packet, by number.
+    pub packet: u32,
     /// 0: yes, 1: no.
     pub outcome: usize,
 }

@@ -19,6 +19,8 @@ pub enum Chooser {
 /// A decision about a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chance {
+    /// The packet (`Skb::packet`).
+    pub packet: u32,
     /// Who decided.
     pub by: Chooser,
     /// How likely each outcome was: its part of the sum.

@@ -305,15 +305,15 @@ impl Cx<'_> {
             return probability != 0;
         }
         let mut by_dice = || self.dice.below(u64::from(CERTAIN)) < u64::from(probability);
-        let whose = self.trace.script.whose;
-        if whose != Whose::Dice && whose != Whose::Packet(self.skbs[skb].packet) {
+        let (whose, packet) = (self.trace.script.whose, self.skbs[skb].packet);
+        if whose != Whose::Dice && whose != Whose::Packet(packet) {
             return by_dice();
         }
         let fall = self.trace.script.next();
         let yes = fall.map_or_else(by_dice, |fall| fall == 0);
         let by = Chooser::Rule { note: self.trace.notes.len() };
         let shares = vec![probability, CERTAIN - probability];
-        self.trace.script.met.push(Chance { by, shares, outcome: usize::from(!yes) });
+        self.trace.script.met.push(Chance { packet, by, shares, outcome: usize::from(!yes) });
         yes
     }
 

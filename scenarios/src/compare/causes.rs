@@ -140,7 +140,7 @@ mod tests {
     fn difference(kind: Kind, line: usize, place: &str, real: &[&str], model: &[&str]) -> Difference {
         let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
         let (real, model) = (text(real), text(model));
-        Difference { kind, line, prompt: String::new(), place: place.to_owned(), real, model }
+        Difference { kind, line, prompt: String::new(), place: place.to_owned(), real, model, after: None }
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub struct Difference {
     pub real: Vec<String>,
     /// Lines of the model.
     pub model: Vec<String>,
+    /// For frames: how many were captured before the first of them, on all devices.
+    #[serde(skip)]
+    pub after: Option<usize>,
 }
 
 /// Numbers of compared items.
@@ -165,7 +168,8 @@ impl Differ<'_> {
 
     fn add(&mut self, kind: Kind, prompt: usize, place: &str, real: Vec<String>, model: Vec<String>) {
         let (line, prompt) = self.at(prompt);
-        self.found.differences.push(Difference { kind, line, prompt, place: place.to_owned(), real, model });
+        let (place, after) = (place.to_owned(), None);
+        self.found.differences.push(Difference { kind, line, prompt, place, real, model, after });
     }
 
     /// Both sides see it; otherwise it is recorded as uncompared.
@@ -232,12 +236,21 @@ impl Differ<'_> {
                 continue;
             }
             let (real, model) = (&real[op.old_range()], &model[op.new_range()]);
-            let prompt = real.iter().chain(model).map(|f| f.prompt).min().unwrap_or_default();
+            let both = || real.iter().chain(model);
+            let (line, prompt) = self.at(both().map(|f| f.prompt).min().unwrap_or_default());
             let show = |side: &[CleanFrame], other: &[CleanFrame]| -> Vec<String> {
                 side.iter().enumerate().map(|(at, f)| f.show(other.get(at))).collect()
             };
             let (left, right) = (show(real, model), show(model, real));
-            self.add(Kind::Frames, prompt, place, left, right);
+            self.found.differences.push(Difference {
+                kind: Kind::Frames,
+                line,
+                prompt,
+                place: place.to_owned(),
+                real: left,
+                model: right,
+                after: both().map(|f| f.at).min(),
+            });
         }
     }
 
@@ -293,6 +306,7 @@ impl Differ<'_> {
             place,
             real: left,
             model: right,
+            after: None,
         });
     }
 
@@ -357,7 +371,8 @@ impl Differ<'_> {
                 }
                 let [real, model] = [&real[op.old_range()], &model[op.new_range()]].map(<[String]>::to_vec);
                 let (line, prompt, place) = (self.end_of_block(at), String::new(), String::new());
-                self.found.differences.push(Difference { kind: Kind::Log, line, prompt, place, real, model });
+                let (kind, after) = (Kind::Log, None);
+                self.found.differences.push(Difference { kind, line, prompt, place, real, model, after });
             }
         }
     }
@@ -369,6 +384,8 @@ fn is_drop(end: &str) -> bool {
 }
 
 struct CleanFrame {
+    /// Its index among those of all devices.
+    at: usize,
     prompt: usize,
     direction: Direction,
     raw: bool,
@@ -398,11 +415,12 @@ impl CleanFrame {
 /// Frames of each device in order, without noise.
 fn by_device(seen: &Observation, ports: &ChosenPorts) -> BTreeMap<String, Vec<CleanFrame>> {
     let mut devices: BTreeMap<String, (Numbers, Vec<CleanFrame>)> = BTreeMap::new();
-    for frame in canon::with_fragments_together(seen) {
+    for (at, frame) in canon::with_fragments_together(seen).into_iter().enumerate() {
         let (numbers, frames) =
             devices.entry(place(frame)).or_insert_with(|| (Numbers::new(ports), Vec::new()));
         let bytes = numbers.frame(&unhex(&frame.bytes), frame.raw);
-        frames.push(CleanFrame { prompt: frame.prompt, direction: frame.direction, raw: frame.raw, bytes });
+        let Frame { prompt, direction, raw, .. } = *frame;
+        frames.push(CleanFrame { at, prompt, direction, raw, bytes });
     }
     devices.into_iter().map(|(place, (_, frames))| (place, frames)).collect()
 }

@@ -162,7 +162,7 @@ mod tests {
     fn difference(place: &str, real: &[&str]) -> Difference {
         let real = real.iter().map(|l| (*l).to_owned()).collect();
         let (prompt, place) = (String::new(), place.to_owned());
-        Difference { kind: Kind::Table, line: 1, prompt, place, real, model: vec![] }
+        Difference { kind: Kind::Table, line: 1, prompt, place, real, model: vec![], after: None }
     }
 
     fn seen(lesson: &str, kernel: &str) -> Observation {

@@ -1,5 +1,6 @@
 //! The report of a comparison.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -33,6 +34,9 @@ pub struct LessonReport {
     pub uncompared: BTreeSet<String>,
 }
 
+/// A line without differences: no frame is the first that differs, and nothing differs.
+const AGREES: (Option<Reverse<usize>>, usize) = (None, 0);
+
 /// Result of all lessons.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -63,18 +67,20 @@ impl LessonReport {
         self.differences.iter().any(|difference| difference.line == line)
     }
 
-    /// At the first line at which the two do not differ from the real kernel alike, this one differs less. Journeys do not count: those
-    /// of a whole block stand at its first line.
+    /// At the first line at which the two do not differ from the real kernel alike, the frames of this one agree for longer, or else it
+    /// differs less. Journeys do not count: those of a whole block stand at its first line.
     pub fn differs_later_than(&self, other: &Self) -> bool {
         let weigh = |report: &Self| {
             let mut lines = BTreeMap::new();
             for difference in report.differences.iter().filter(|found| found.kind != Kind::Journey) {
-                *lines.entry(difference.line).or_insert(0) += difference.real.len() + difference.model.len();
+                let (after, size) = lines.entry(difference.line).or_insert(AGREES);
+                *after = (*after).max(difference.after.map(Reverse));
+                *size += difference.real.len() + difference.model.len();
             }
             lines
         };
         let (own, others) = (weigh(self), weigh(other));
-        let weights = |line: &usize| [&own, &others].map(|lines| lines.get(line).copied().unwrap_or(0));
+        let weights = |line: &usize| [&own, &others].map(|lines| lines.get(line).copied().unwrap_or(AGREES));
         let lines: BTreeSet<_> = own.keys().chain(others.keys()).collect();
         lines.into_iter().map(weights).find(|[a, b]| a != b).is_some_and(|[a, b]| a < b)
     }
@@ -267,6 +273,7 @@ mod tests {
             place: "node1 br0".into(),
             real: vec!["out ARP".into()],
             model: vec![],
+            after: None,
         };
         let lesson = LessonReport {
             lesson: "bridge.md".into(),
@@ -311,6 +318,7 @@ held against linux 6.18 (host): 1 lesson, 1 prompt, 1 frame, 0 tables, 0 drops, 
             place: String::new(),
             real: vec!["1".into()],
             model: vec!["2".into()],
+            after: None,
         };
         let with = |lines: &[usize]| LessonReport {
             lesson: "a.md".into(),

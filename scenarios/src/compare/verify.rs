@@ -93,39 +93,50 @@ fn can_run(lessons: &[Lesson], real: &dyn Backend) -> Result<(), VerifyError> {
     if missing.is_empty() { Ok(()) } else { Err(VerifyError::Real(BackendError::Missing(missing))) }
 }
 
-/// Compares the model with a real kernel, with dice that fall as they did there: nobody can see them, but what followed. So one
-/// after the other of those that fell where the two differ is turned, with those that fall next, and stays turned if less differs.
+/// Compares the model with a real kernel, with dice that fall as they did there: nobody can see them, but what followed. So packet
+/// after packet gets those of all ways that its dice may fall with which the two agree for longest.
 fn compared(lesson: &Lesson, real: &Observation, known: &Divergences) -> Result<LessonReport, VerifyError> {
     /// A lesson that throws more is compared as far as this many go.
-    const TURNS: usize = 100;
+    const TURNS: usize = 200;
     let plan = Plan::from(lesson);
     let with = |falls: Vec<usize>| -> Result<(LessonReport, Vec<Fall>), VerifyError> {
         let model =
             observe(&Simulator { falls, ..Simulator::of(real) }, &plan).map_err(VerifyError::Model)?;
         Ok((LessonReport::of(real, &model, known), model.falls))
     };
-    let outcomes = |falls: &[Fall]| falls.iter().map(|fall| fall.outcome).collect::<Vec<_>>();
     let (mut best, mut falls) = with(Vec::new())?;
-    let (mut at, mut turns) = (0, 0);
-    while let Some(&Fall { prompt, outcome }) = falls.get(at).filter(|_| turns < TURNS) {
-        let differs = real.prompts.get(prompt).is_some_and(|seen| best.differs_at(seen.line));
-        let mut tried = [outcomes(&falls[..at]), vec![1 - outcome]].concat();
-        while differs && turns < TURNS {
+    let (mut at, mut turns, mut turned) = (0, 0, 0);
+    while let Some(fall) = falls.get(at) {
+        let differs = real.prompts.get(fall.prompt).is_some_and(|seen| best.differs_at(seen.line));
+        let mut untried = if differs { turned_from(&falls, at, at) } else { Vec::new() };
+        let mut is_better = false;
+        while let Some(tried) = untried.pop().filter(|_| turns < TURNS) {
             turns += 1;
-            let (report, fallen) = with(tried.clone())?;
-            // Only with the next one turned, too, may the packet come to where it went.
-            let next =
-                fallen.get(tried.len()).filter(|next| next.prompt == prompt).map(|next| 1 - next.outcome);
+            let from = tried.len();
+            let (report, fallen) = with(tried)?;
+            // Turned, one may be followed by others, which fall either way, too.
+            untried.extend(turned_from(&fallen, at, from));
             if report.differs_later_than(&best) {
-                (best, falls) = (LessonReport { turned: best.turned + 1, ..report }, fallen);
-                break;
+                (best, falls, is_better) = (report, fallen, true);
             }
-            let Some(next) = next else { break };
-            tried.push(next);
         }
-        at += 1;
+        turned += usize::from(is_better);
+        at += of_one_packet(&falls, at);
     }
-    Ok(best)
+    Ok(LessonReport { turned, ..best })
+}
+
+/// How many dice decided about the packet whose first one is at `first`, before others decided about another packet.
+fn of_one_packet(falls: &[Fall], first: usize) -> usize {
+    let packet = falls.get(first).map(|fall| fall.packet);
+    falls.iter().skip(first).take_while(|fall| Some(fall.packet) == packet).count()
+}
+
+/// The falls up to each one of a packet from index `from` on, which is turned; its first one is at `first`.
+fn turned_from(falls: &[Fall], first: usize, from: usize) -> Vec<Vec<usize>> {
+    let outcomes = |falls: &[Fall]| falls.iter().map(|fall| fall.outcome).collect::<Vec<_>>();
+    let turned = |at: usize| [outcomes(&falls[..at]), vec![1 - falls[at].outcome]].concat();
+    (from..first + of_one_packet(falls, first)).map(turned).collect()
 }
 
 /// Runs a lesson on a real kernel and writes the recording, as `FOLDER/bridge.linux-6.18.json`; returns the path.

@@ -243,7 +243,7 @@ impl Session {
     /// Polls all shells until none can proceed at this time. `Some` if the machine's shell exited.
     fn poll_all(&mut self, machine: &str) -> Result<Option<i32>, ShellError> {
         let mut exit = None;
-        let entered = self.clock.enter();
+        let mut entered = self.clock.enter();
         loop {
             let mut polled = false;
             for (name, shell) in &mut self.machines {
@@ -254,13 +254,12 @@ impl Session {
                 }
             }
             if !polled {
-                self.clock.wait_for_parser();
+                entered.parse();
                 if !self.machines.values().any(Shell::is_woken) {
                     break;
                 }
             }
         }
-        drop(entered);
         Ok(exit)
     }
 

@@ -29,9 +29,6 @@ impl Clock {
         Entered
     }
 
-    /// bashkit parses synchronously here.
-    pub fn wait_for_parser(&self) {}
-
     /// Advances to `now`.
     pub fn advance(&mut self, now: Nanos) {
         self.0 = now;
@@ -40,6 +37,11 @@ impl Clock {
 
 /// Nothing to undo.
 pub(in crate::shell) struct Entered;
+
+impl Entered {
+    /// bashkit parses synchronously here.
+    pub fn parse(&mut self) {}
+}
 
 /// bashkit's clock (`time_compat/host_clock.rs` there): µs.
 #[unsafe(no_mangle)]

@@ -1,6 +1,7 @@
 //! tokio's paused clock, advanced by hand. Only bashkit's parser runs on the runtime.
 
 use std::io;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use glassnet_sim::Nanos;
@@ -21,15 +22,8 @@ impl Clock {
     }
 
     /// Shells are polled while this is held.
-    pub fn enter(&self) -> EnterGuard<'_> {
-        self.runtime.enter()
-    }
-
-    /// Waits for bashkit's parser: the text of `eval` and `bash -c` is parsed on the runtime's only blocking thread,
-    /// where tasks run in order.
-    pub fn wait_for_parser(&self) {
-        // Fails only if the thread panics.
-        let _ = self.runtime.block_on(self.runtime.spawn_blocking(|| ()));
+    pub fn enter(&self) -> Entered<'_> {
+        Entered { _guard: self.runtime.enter(), runtime: &self.runtime, parser: hold(&self.runtime) }
     }
 
     /// Advances to `now`.
@@ -39,5 +33,32 @@ impl Clock {
         if passed > Nanos::ZERO {
             self.runtime.block_on(tokio::time::advance(Duration::from_nanos(passed.0)));
         }
+    }
+}
+
+/// bashkit's parser waits while this is not dropped: the text of `eval` and `bash -c` is parsed on the runtime's only blocking thread,
+/// where tasks run in order.
+type Held = Sender<()>;
+
+fn hold(runtime: &Runtime) -> Held {
+    let (held, released) = channel();
+    runtime.spawn_blocking(move || released.recv());
+    held
+}
+
+/// Shells are polled. Their texts are parsed between polls only: which shell goes on first would depend on real time.
+pub(in crate::shell) struct Entered<'a> {
+    _guard: EnterGuard<'a>,
+    runtime: &'a Runtime,
+    parser: Held,
+}
+
+impl Entered<'_> {
+    /// Waits for bashkit's parser.
+    pub fn parse(&mut self) {
+        let parsed = self.runtime.spawn_blocking(|| ());
+        self.parser = hold(self.runtime);
+        // Fails only if the thread panics.
+        let _ = self.runtime.block_on(parsed);
     }
 }

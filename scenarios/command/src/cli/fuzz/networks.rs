@@ -86,7 +86,15 @@ impl Sides<'_> {
         let Ok(model) = catch_unwind(AssertUnwindSafe(|| observe_plain(&Simulator::of(&real), plan))) else {
             let (line, prompt, place, real) = (0, String::new(), String::new(), Vec::new());
             let model = vec!["the model panicked".to_owned()];
-            return Ok(vec![Difference { kind: Kind::Prompts, line, prompt, place, real, model }]);
+            return Ok(vec![Difference {
+                kind: Kind::Prompts,
+                line,
+                prompt,
+                place,
+                real,
+                model,
+                after: None,
+            }]);
         };
         Ok(self.unknown(real, model?))
     }

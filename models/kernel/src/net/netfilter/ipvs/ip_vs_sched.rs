@@ -137,8 +137,8 @@ pub(super) fn schedule(cx: &mut Cx, skb: SkbId, id: SvcId, iph: &IpVsIphdr) -> O
         && let Some(outcome) = turns.iter().position(|(dest, _)| dest == chosen)
     {
         let shares = turns.iter().map(|(_, share)| *share).collect();
-        let by = Chooser::Scheduler(scheduler.name);
-        cx.trace.script.met.push(Chance { by, shares, outcome });
+        let (packet, by) = (cx.skbs[skb].packet, Chooser::Scheduler(scheduler.name));
+        cx.trace.script.met.push(Chance { packet, by, shares, outcome });
     }
     if let Err(Some(text)) = chosen {
         ip_vs_scheduler_err(cx, id, text);
