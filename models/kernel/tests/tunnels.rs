@@ -33,8 +33,8 @@ fn with_ecn(mut packet: Vec<u8>, ecn: u8) -> Vec<u8> {
     packet
 }
 
-/// RFC 6040: a mark of congestion is told to the packet inside. One that does not understand it is dropped, and counted as an error
-/// of its frame.
+/// RFC 6040: a mark of congestion, or ECT(1), is told to the packet inside. One that does not understand it is logged, and with a mark
+/// dropped and counted as an error of its frame.
 #[test]
 fn a_packet_in_a_tunnel_learns_of_congestion() {
     for (outer, inner, seen) in [
@@ -42,8 +42,11 @@ fn a_packet_in_a_tunnel_learns_of_congestion() {
         (0, 1, Some(1)),
         (0, 2, Some(2)),
         (0, 3, Some(3)),
+        (1, 0, Some(0)),
         (1, 1, Some(1)),
+        (1, 2, Some(1)),
         (2, 0, Some(0)),
+        (2, 1, Some(1)),
         (2, 2, Some(2)),
         (2, 3, Some(3)),
         (3, 0, None),
@@ -67,6 +70,9 @@ fn a_packet_in_a_tunnel_learns_of_congestion() {
         let dropped = u64::from(seen.is_none());
         let DevStats { rx_frame_errors, rx_errors, rx_packets, .. } = stats(&router, dev);
         assert_eq!((rx_frame_errors, rx_errors, rx_packets), (dropped, dropped, 1 - dropped));
+        let log = router.world.kernel(MachineId(0)).log.lines();
+        let told = log.filter(|line| line.text.contains("non-ECT from 10.1.0.1")).count();
+        assert_eq!(told, usize::from(inner == 0 && outer != 0), "{outer} {inner}");
     }
 }
 

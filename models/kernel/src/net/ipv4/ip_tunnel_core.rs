@@ -25,6 +25,7 @@ use crate::tables::skb::PacketType;
 
 /// The bits of TOS that tell of congestion (`INET_ECN_MASK`), and their values.
 const ECN_MASK: u8 = 3;
+const ECN_ECT_1: u8 = 1;
 const ECN_ECT_0: u8 = 2;
 const ECN_CE: u8 = 3;
 
@@ -62,32 +63,34 @@ pub fn ip_tunnel_ecn_encap(cx: &Cx, skb: SkbId, tos: u8) -> u8 {
     tos & !ECN_MASK | if ecn == ECN_CE { ECN_ECT_0 } else { ecn }
 }
 
-/// Tells the packet inside what the outer TOS tells of congestion; false: what the two say cannot be, which is counted and logged.
+/// Tells the packet inside what the outer TOS tells of congestion. Outer bits of a packet whose sender does not understand them are
+/// logged; false: such a packet met congestion, which is counted, and cannot be told so (`IP_ECN_decapsulate`).
 pub fn ip_ecn_decapsulate(cx: &mut Cx, (skb, dev): (SkbId, DevId), driver: &str, outer: &Ipv4Hdr) -> bool {
     let (saddr, tos) = (outer.saddr.get(), outer.tos);
-    let is_consistent = ecn_decapsulate(cx, skb, tos);
-    if !is_consistent {
-        cx.printk_limited(LOG_INFO, |_| vec![format!("{driver}: non-ECT from {saddr} with TOS={tos:#x}")]);
-        let stats = &mut cx.k.devs[dev].stats;
-        stats.rx_frame_errors += 1;
-        stats.rx_errors += 1;
-    }
-    is_consistent
-}
-
-/// Kernel: `IP_ECN_decapsulate`
-fn ecn_decapsulate(cx: &mut Cx, skb: SkbId, outer: u8) -> bool {
-    let Some(tos) = inner(cx, skb).map(|iph| iph.tos) else { return true };
-    let is_marked = outer & ECN_MASK == ECN_CE;
-    if tos & ECN_MASK == 0 {
-        return !is_marked;
-    }
-    let at = cx.skbs[skb].network_header;
-    if is_marked && let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
-        iph.tos |= ECN_CE;
-        ip_send_check(iph.as_mut_bytes());
+    let Some(own) = inner(cx, skb).map(|iph| iph.tos & ECN_MASK) else { return true };
+    match (own, tos & ECN_MASK) {
+        (0, told) if told != 0 => {
+            cx.printk_limited(LOG_INFO, |_| {
+                vec![format!("{driver}: non-ECT from {saddr} with TOS={tos:#x}")]
+            });
+            let (is_lost, stats) = (told == ECN_CE, &mut cx.k.devs[dev].stats);
+            stats.rx_frame_errors += u64::from(is_lost);
+            stats.rx_errors += u64::from(is_lost);
+            return !is_lost;
+        }
+        (_, ECN_CE) => set_ecn(cx, skb, ECN_CE),
+        (ECN_ECT_0, ECN_ECT_1) => set_ecn(cx, skb, ECN_ECT_1),
+        _ => {}
     }
     true
+}
+
+fn set_ecn(cx: &mut Cx, skb: SkbId, ecn: u8) {
+    let at = cx.skbs[skb].network_header;
+    if let Some(iph) = cx.skbs.header_mut::<Ipv4Hdr>(skb, at) {
+        iph.tos = iph.tos & !ECN_MASK | ecn;
+        ip_send_check(iph.as_mut_bytes());
+    }
 }
 
 /// From here on the packet is inside of another (`iptunnel_handle_offloads`).
