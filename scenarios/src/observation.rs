@@ -82,15 +82,17 @@ pub struct Observation {
     pub falls: Vec<Fall>,
 }
 
-/// How dice fell that decided about a packet, as those of `-m statistic --mode random`.
+/// How dice fell that decided about a packet: those of `-m statistic --mode random`, or the hash that a socket drew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fall {
     /// Index into [`Observation::prompts`].
     pub prompt: usize,
     /// The packet, by number.
     pub packet: u32,
-    /// 0: yes, 1: no.
+    /// The outcome; of a rule, 0: yes, 1: no.
     pub outcome: usize,
+    /// How many outcomes there are.
+    pub ways: usize,
 }
 
 /// What a backend can observe. The rest is absent and not compared.

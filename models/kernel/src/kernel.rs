@@ -250,6 +250,8 @@ pub struct Kernel {
     pub config: Config,
     /// Settings of the machine.
     pub core: CoreSysctl,
+    /// How many hashes sockets have drawn for their flows.
+    pub tx_hashes: u64,
     /// The awaited packet that could not be sent last, and what its sender's call returns.
     pub xmit_error: Option<(SkbId, Errno)>,
     /// Packets of a flow may pass hooks as those before them did; off, every function is asked every time. The results
@@ -321,6 +323,7 @@ impl Kernel {
             packet_offload: modules.iter().find_map(|module| module.offload),
             config: Config::default(),
             core: CoreSysctl::default(),
+            tx_hashes: 0,
             xmit_error: None,
             remembers_verdicts: true,
             watch: Watch::default(),

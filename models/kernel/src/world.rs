@@ -9,7 +9,7 @@ use glassnet_sim::{Dice, EventQueue, Nanos};
 use crate::Cx;
 use crate::Kernel;
 use crate::door::Door;
-use crate::drivers::nic::{self, NicSettings, link, mac};
+use crate::drivers::nic::{self, NicSettings, cable, link, mac};
 use crate::event::{Event, schedule_arrivals};
 use crate::ids::{CpuId, DevId, MachineId};
 use crate::modules::MODULES;
@@ -436,7 +436,7 @@ impl World {
             Received::Missed => {
                 netdev.stats.rx_missed_errors += 1;
                 if self.trace.level == Level::Detail {
-                    let (dev, packet) = (netdev.label, nic::packet_of(&self.skbs.bufs, frame));
+                    let (dev, packet) = (netdev.label, cable::packet_of(&self.skbs.bufs, frame));
                     let step = self.trace.steps.len();
                     self.trace.missed.push(Missed { at, machine, step, dev, packet });
                 }

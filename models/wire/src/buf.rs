@@ -9,7 +9,7 @@ pub struct BufId(u32);
 #[derive(Debug)]
 struct Buf {
     refs: u32,
-    tag: u32,
+    tag: u64,
     bytes: Vec<u8>,
 }
 
@@ -65,13 +65,13 @@ impl BufPool {
 
     /// What [`set_tag`](Self::set_tag) noted.
     #[inline]
-    pub fn tag(&self, id: BufId) -> u32 {
+    pub fn tag(&self, id: BufId) -> u64 {
         self.bufs[id.0 as usize].tag
     }
 
     /// Notes a number on a buffer, by which its next owner recognises it.
     #[inline]
-    pub fn set_tag(&mut self, id: BufId, tag: u32) {
+    pub fn set_tag(&mut self, id: BufId, tag: u64) {
         self.bufs[id.0 as usize].tag = tag;
     }
 

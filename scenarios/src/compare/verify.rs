@@ -135,8 +135,11 @@ fn of_one_packet(falls: &[Fall], first: usize) -> usize {
 /// The falls up to each one of a packet from index `from` on, which is turned; its first one is at `first`.
 fn turned_from(falls: &[Fall], first: usize, from: usize) -> Vec<Vec<usize>> {
     let outcomes = |falls: &[Fall]| falls.iter().map(|fall| fall.outcome).collect::<Vec<_>>();
-    let turned = |at: usize| [outcomes(&falls[..at]), vec![1 - falls[at].outcome]].concat();
-    (from..first + of_one_packet(falls, first)).map(turned).collect()
+    let turned = |at: usize| {
+        let others = (0..falls[at].ways).filter(move |outcome| *outcome != falls[at].outcome);
+        others.map(move |outcome| [outcomes(&falls[..at]), vec![outcome]].concat())
+    };
+    (from..first + of_one_packet(falls, first)).flat_map(turned).collect()
 }
 
 /// Runs a lesson on a real kernel and writes the recording, as `FOLDER/bridge.linux-6.18.json`; returns the path.

@@ -265,7 +265,12 @@ impl Run<'_> {
         let (frames, steps) =
             (std::mem::take(&mut world.trace.frames), std::mem::take(&mut world.trace.steps));
         let fallen = world.trace.script.met.iter().skip(self.seen.falls.len());
-        let fall = |chance: &Chance| Fall { prompt, packet: chance.packet, outcome: chance.outcome };
+        let fall = |chance: &Chance| Fall {
+            prompt,
+            packet: chance.packet,
+            outcome: chance.outcome,
+            ways: chance.shares.len(),
+        };
         self.seen.falls.extend(fallen.map(fall));
         for frame in &frames {
             self.seen.frames.push(frame_seen(&world, &self.names, prompt, frame));

@@ -202,11 +202,13 @@ fn decisions(story: &Story) -> Vec<Decision> {
         let by = match chance.by {
             Chooser::Rule { note } => Decider::Rule(story.rule_noted_at(note).unwrap_or_default()),
             Chooser::Scheduler(name) => Decider::Scheduler(name),
+            // Only dice are asked for those.
+            Chooser::Socket => return None,
         };
         let shares = chance.shares.iter().map(|share| f64::from(*share) / sum).collect();
-        Decision { by, shares, outcome: chance.outcome }
+        Some(Decision { by, shares, outcome: chance.outcome })
     };
-    trace.script.met.iter().map(decision).collect()
+    trace.script.met.iter().filter_map(decision).collect()
 }
 
 /// What the packet went to: the last endpoint, or else the last service.

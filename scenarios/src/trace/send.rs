@@ -45,7 +45,7 @@ pub fn send(
     // What is not given falls as the first of the outcomes, so that all can be asked for in turn.
     let then = falls.is_some().then_some(0);
     let falls = falls.unwrap_or_default();
-    world.trace.script = Script { whose: Whose::Packet(packet), falls, then, met: Vec::new() };
+    world.trace.script = Script { whose: Whose::Packet(packet), falls, then, ..Script::default() };
     let refused = match start.input {
         None => by_a_program(world, question, start).err(),
         Some(_) => {

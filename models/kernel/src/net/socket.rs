@@ -10,7 +10,7 @@ use glassnet_wire::ipv4::Ipv4Hdr;
 use glassnet_wire::udp::{UDP_HLEN, UdpHdr};
 
 use super::core::dev_rx_mode::dev_set_promiscuity;
-use super::core::sock::sock_alloc_send_pskb;
+use super::core::sock::{TXREHASH, sock_alloc_send_pskb};
 use super::ipv4::icmp::IP_NO_PMTU_DISC;
 use super::ipv4::{inet_connection_sock, ping, raw, tcp, udp};
 use super::packet::af_packet::packet_sendmsg;
@@ -29,9 +29,11 @@ pub fn socket(cx: &mut Cx, netns: NetnsId, kind: SockKind) -> SocketId {
         // `sock_init_data`
         (socket.opts.rcvbuf, socket.opts.sndbuf) = (cx.k.core.rmem_default, cx.k.core.wmem_default);
         // `inet_create`
-        if cx.k.netns[netns].sysctls.get(&IP_NO_PMTU_DISC) != 0 {
+        let sysctls = &cx.k.netns[netns].sysctls;
+        if sysctls.get(&IP_NO_PMTU_DISC) != 0 {
             socket.opts.pmtudisc = PmtuDisc::Dont;
         }
+        socket.opts.txrehash = sysctls.get(&TXREHASH) != 0;
     }
     if matches!(kind, SockKind::Packet { .. }) {
         cx.k.packet_sockets += 1;

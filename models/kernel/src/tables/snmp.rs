@@ -60,7 +60,7 @@ counters!(
     TcpExtMib {
         EmbryonicRsts, TW, DelayedACKs, ListenOverflows, ListenDrops, TCPTimeouts, TCPLossProbes,
         TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout, TCPSynRetrans, TCPWinProbe, TCPKeepAlive,
-        TcpTimeoutRehash, TCPHPAcks, TCPPureAcks, TCPOrigDataSent, TCPDelivered, TCPAutoCorking, TCPSackRecovery,
+        TcpTimeoutRehash, TcpDuplicateDataRehash, TCPHPAcks, TCPPureAcks, TCPOrigDataSent, TCPDelivered, TCPAutoCorking, TCPSackRecovery,
         TCPFastRetrans, TCPSlowStartRetrans, TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPHystartDelayDetect,
         TCPHystartDelayCwnd, TCPACKSkippedSynRecv, TCPACKSkippedTimeWait, TCPACKSkippedChallenge, TCPChallengeACK,
         TCPRetransFail, SyncookiesSent, SyncookiesRecv, SyncookiesFailed, TCPReqQFullDoCookies, TCPReqQFullDrop,

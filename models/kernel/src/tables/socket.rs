@@ -88,6 +88,8 @@ pub struct SockOpts {
     pub nodelay: bool,
     /// `SO_KEEPALIVE`.
     pub keepalive: Option<Keepalive>,
+    /// `SO_TXREHASH`: the hash of the flow is drawn anew when packets seem to be lost.
+    pub txrehash: bool,
 }
 
 /// How a connection asks whether its silent peer is still there; 0: as the namespace's settings say.
@@ -150,6 +152,7 @@ impl Default for SockOpts {
             maxseg: 0,
             nodelay: false,
             keepalive: None,
+            txrehash: true,
         }
     }
 }
@@ -266,6 +269,8 @@ pub struct Socket {
     pub owner: Option<Owner>,
     /// Hash of the flow that it receives, if that is known (`sk_rxhash`).
     pub rxhash: u32,
+    /// Hash of the flow that it sends, which it drew when it was connected; 0: none (`sk_txhash`).
+    pub txhash: u32,
     /// The kernel's socket of a tunnel over UDP: what the tunnel does with its datagrams.
     pub tunnel: Option<&'static UdpTunnelSockCfg>,
 }
@@ -329,6 +334,7 @@ impl Sockets {
             tcp: (kind == SockKind::Tcp).then(Box::default),
             owner: None,
             rxhash: 0,
+            txhash: 0,
             tunnel: None,
         };
         if id.index() == self.slots.len() {

@@ -185,6 +185,8 @@ pub struct TcpSock {
     pub dst_pending_confirm: bool,
     /// Data that came twice, which the next acknowledgement tells (`duplicate_sack`).
     pub duplicate_sack: Option<(u32, u32)>,
+    /// Where what came twice last began.
+    pub duplicate_start: Option<u32>,
     /// The tick when a segment out of the window was answered last (`last_oow_ack_time`).
     pub last_oow_ack: Option<Nanos>,
     /// The generation of the routing tables that its path MTU is of.

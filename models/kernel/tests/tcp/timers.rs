@@ -17,7 +17,7 @@ use glassnet_kernel::tables::tcp_sock::TcpState;
 use glassnet_wire::Mac;
 use glassnet_wire::tcp::{TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN};
 
-use crate::net::{Net, ip, net, rtm_newneigh_permanent};
+use crate::net::{MACHINE, Net, ip, net, rtm_newneigh_permanent};
 use crate::peer::{ISS, OPTIONS, Peer};
 
 fn set(net: &mut Net, name: &str, value: i64) {
@@ -63,6 +63,24 @@ fn a_segment_that_nobody_answers() {
     assert_late(&net.times("10.0.0.1"), &[0, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600]);
 }
 
+/// Each timeout draws another hash for the flow, so that it may take another way (`sk_rethink_txhash`).
+#[test]
+fn a_flow_whose_packets_are_lost_gets_another_hash() {
+    for (rehashes, expected) in [(true, 2), (false, 0)] {
+        let mut net = net(1);
+        let (client, _) = net.pair();
+        net.mute();
+        let hash = |net: &mut Net| net.enter(|cx| cx.k.sockets.get(client).map_or(0, |socket| socket.txhash));
+        net.enter(|cx| cx.k.sockets.get_mut(client).expect("a socket").opts.txrehash = rehashes);
+        let first = hash(&mut net);
+        net.send(client, b"hello").expect("sent");
+        net.run(1000);
+        assert!(first != 0 && (hash(&mut net) != first) == rehashes);
+        let counters = &net.world.kernel(MACHINE).netns[net.a].ipv4.snmp.tcp_ext;
+        assert_eq!((counters.TCPTimeouts, counters.TcpTimeoutRehash), (2, expected));
+    }
+}
+
 /// Data that came twice is dropped, and the answer says which it was (RFC 2883).
 #[test]
 fn a_segment_whose_answer_is_lost() {
@@ -78,8 +96,11 @@ fn a_segment_whose_answer_is_lost() {
         answers.map(|frame| tcp_parse_options(&frame.bytes[34..]).sack.len()).collect();
     sacks.dedup();
     assert_eq!(sacks, [0, 8]);
-    let drops = &net.world.kernel(crate::net::MACHINE).drops;
+    let drops = &net.world.kernel(MACHINE).drops;
     assert_eq!(drops.get(&DropReason::TcpOldData), Some(&1));
+    // A third time: the receiver's answers seem to be lost, and may take another way.
+    net.run(500);
+    assert_eq!(net.world.kernel(MACHINE).netns[net.b].ipv4.snmp.tcp_ext.TcpDuplicateDataRehash, 1);
 }
 
 /// Data and the FIN behind it are sent again in one segment, pushed.

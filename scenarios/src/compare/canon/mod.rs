@@ -316,7 +316,7 @@ fn counters(text: &str) -> Map<String, Value> {
 }
 
 /// What the model counts of `TcpExt`; the rest tells how the kernel's TCP works inside.
-const TCP_EXT: [&str; 28] = [
+const TCP_EXT: [&str; 29] = [
     "EmbryonicRsts",
     "ArpFilter",
     "TW",
@@ -333,6 +333,7 @@ const TCP_EXT: [&str; 28] = [
     "TCPWinProbe",
     "TCPKeepAlive",
     "TcpTimeoutRehash",
+    "TcpDuplicateDataRehash",
     "TCPHPAcks",
     "TCPPureAcks",
     "TCPOrigDataSent",

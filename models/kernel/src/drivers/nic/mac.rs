@@ -13,7 +13,8 @@
 use glassnet_wire::eth::ETH_HLEN;
 use glassnet_wire::{BufId, BufPool, Mac};
 
-use super::{Nic, TAGGED};
+use super::Nic;
+use super::cable::was_tagged;
 use crate::tables::netdev::{IFF_ALLMULTI, IFF_PROMISC, NetDevice};
 use crate::tables::netdev_features::HW_VLAN_CTAG_RX;
 use crate::tables::vlan_tag::{VLAN_HLEN, VlanProto};
@@ -107,7 +108,7 @@ pub(super) fn count_sent(dev: &mut NetDevice, frame: &[u8]) {
 /// the packet at the other end.
 pub(super) fn strips_tag(bufs: &BufPool, frame: BufId, features: u64, veth_cables: bool) -> usize {
     let strips = if veth_cables {
-        bufs.tag(frame) & TAGGED != 0
+        was_tagged(bufs, frame)
     } else {
         features & HW_VLAN_CTAG_RX != 0
             && bufs.bytes(frame).get(ETH_HLEN - 2..ETH_HLEN)

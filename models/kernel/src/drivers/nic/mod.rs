@@ -2,6 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`cable`] | what goes with a frame beside its bytes |
 //! | [`e1000e`], [`igb`] | a row each: what a driver calls itself and its functions, and how much it can |
 //! | [`ne2k_pci`] | a row too, and what a driver without NAPI does |
 //! | [`ethtool`] | what all drivers tell and are told |
@@ -14,6 +15,7 @@
 //!
 //! Kernel: drivers/net/ethernet/intel/e1000e/netdev.c, drivers/net/ethernet/intel/igb/igb_main.c
 
+pub mod cable;
 pub mod e1000e;
 mod ethtool;
 pub mod igb;
@@ -28,7 +30,6 @@ use glassnet_hardware::card::RxFrame;
 use glassnet_hardware::{Card, Fabric, PlugId, Rss, Vectors, checksum};
 use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
-use glassnet_wire::{BufId, BufPool};
 
 use self::itr::Itr;
 use self::link::{LinkRow, Phy};
@@ -383,13 +384,6 @@ fn reset(cx: &mut Cx, dev: DevId) {
     }
 }
 
-/// Beside a frame on a cable: the packet says that its next hop answers.
-const CONFIRMS: u32 = 1 << 31;
-/// Its outermost VLAN tag stood beside the packet, and does so at the other end.
-const TAGGED: u32 = 1 << 30;
-/// The packet has [no more headroom](crate::tables::skb::Skb::short_headroom) at the other end of a veth pair.
-const SHORT_HEADROOM: u32 = 1 << 29;
-
 /// Gives a frame to the card, if there is a descriptor for it: the packet stays with the driver until it is sent.
 fn xmit_frame(cx: &mut Cx, skb: SkbId) -> Door {
     let (dev, len, queue) = (cx.skbs[skb].dev, cx.skbs[skb].len() as u32, cx.skbs[skb].queue_mapping);
@@ -474,15 +468,7 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     if !cx.k.config.veth_cables {
         mac::count_sent(&mut cx.k.devs[dev], cx.skbs.bufs.bytes(frame));
     }
-    // The same packet for observers at the other end.
-    let (pkt, is_veth) = (&cx.skbs[skb], cx.k.config.veth_cables);
-    let notes = [
-        (pkt.dst_pending_confirm && is_veth, CONFIRMS),
-        (tag.is_some(), TAGGED),
-        (pkt.short_headroom && is_veth, SHORT_HEADROOM),
-    ];
-    let noted = notes.iter().fold(0, |noted, (holds, note)| if *holds { noted | note } else { noted });
-    cx.skbs.bufs.set_tag(frame, cx.skbs[skb].packet | noted);
+    cable::note(cx, skb, frame);
     // The ends of a cable have to agree before it carries anything; a veth pair that stands for one is a port's at the far
     // end, which starts when the carrier has been noticed.
     if cx.k.config.veth_cables && !cx.k.devs[dev].netif_oper_up() {
@@ -492,11 +478,6 @@ fn transmit(cx: &mut Cx, skb: SkbId, plug: PlugId) -> Nanos {
     let sent = cx.fabric.transmit(plug, frame, cx.now, (&mut cx.skbs.bufs, cx.dice), cx.arrivals);
     schedule_arrivals(cx.events, cx.arrivals);
     sent
-}
-
-/// The packet whose frame is on a cable, for observers; 0: it came from no machine.
-pub fn packet_of(bufs: &BufPool, frame: BufId) -> u32 {
-    bufs.tag(frame) & !(CONFIRMS | TAGGED | SHORT_HEADROOM)
 }
 
 /// Filled descriptors of a receive ring; `None`: the device is no card, or has no such ring.
@@ -638,13 +619,13 @@ fn give_back(cx: &mut Cx, dev: DevId, ring: usize, row: &NapiDriver) {
 
 /// Makes a packet of a received frame, whose tag the card may have taken out, and hands it on.
 fn receive(cx: &mut Cx, dev: DevId, ring: usize, received: RxFrame, strips: usize, row: &NapiDriver) {
-    let skb = build_skb(cx, dev, received.frame);
+    let skb = cable::build_skb(cx, dev, received.frame);
     let features = cx.k.devs[dev].features;
     if features & RXCSUM != 0 && !cx.k.config.veth_cables {
         rx_checksum(cx, dev, ring, skb);
     }
     let pkt = &mut cx.skbs[skb];
-    if features & RXHASH != 0 {
+    if features & RXHASH != 0 && !cx.k.config.veth_cables {
         (pkt.hash, pkt.l4_hash) = received.hash.unwrap_or_default();
     }
     // `skb_record_rx_queue`
@@ -673,16 +654,6 @@ fn rx_checksum(cx: &mut Cx, dev: DevId, ring: usize, skb: SkbId) {
     let side = &mut nic.rings[ring];
     *(if right { &mut side.csum_good } else { &mut side.csum_err }) += 1;
     cx.skbs[skb].ip_summed = right;
-}
-
-/// A packet of a frame that came by a cable: the same to an observer.
-fn build_skb(cx: &mut Cx, dev: DevId, frame: BufId) -> SkbId {
-    let (tag, packet) = (cx.skbs.bufs.tag(frame), packet_of(&cx.skbs.bufs, frame));
-    let skb = cx.skbs.build_skb(frame, 0, dev);
-    let pkt = &mut cx.skbs[skb];
-    (pkt.packet, pkt.dst_pending_confirm) = (packet, tag & CONFIRMS != 0);
-    pkt.short_headroom = tag & SHORT_HEADROOM != 0;
-    skb
 }
 
 /// The ring is empty: the interrupt is unmasked, and may come again after a time that follows from what came in.

@@ -9,7 +9,9 @@
 
 use glassnet_hardware::{PlugId, Vectors};
 
-use super::{Chip, Driver, close, ethtool, frame_len, mac, nic, nic_mut, open, setup, transmit, unmask};
+use super::{
+    Chip, Driver, cable, close, ethtool, frame_len, mac, nic, nic_mut, open, setup, transmit, unmask,
+};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
@@ -146,7 +148,7 @@ fn ei_receive(cx: &mut Cx, dev: DevId, plug: PlugId) {
         stats.rx_packets += 1;
         stats.rx_bytes += len;
         stats.multicast += u64::from(to_group && !cx.k.config.veth_cables);
-        let skb = super::build_skb(cx, dev, received.frame);
+        let skb = cable::build_skb(cx, dev, received.frame);
         cx.call(Func::Ne2kPciBlockInput, skb);
         cx.copy(len as usize);
         if let Some(card) = cx.fabric.card(plug) {

@@ -1,10 +1,10 @@
-//! Sysctls of the machine's queues, visible only in the initial namespace.
+//! Sysctls of the machine's queues, most of them visible only in the initial namespace.
 //!
 //! Kernel: net/core/sysctl_net_core.c
 
 use super::qdisc::qdisc_lookup_ops;
 use super::rps::set_sock_flow_entries;
-use super::sock::{SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF};
+use super::sock::{SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF, TXREHASH};
 use crate::netlink::Errno;
 use crate::sysctl::{INT, Shown, Sysctl, SysctlTable, Word};
 
@@ -56,5 +56,6 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
             |cx, _, _, value| set_sock_flow_entries(cx, value),
         )
         .shown(Shown::InInit),
+        Sysctl::net(&TXREHASH).range(0, 1),
     ],
 );

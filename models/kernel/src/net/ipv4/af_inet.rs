@@ -14,6 +14,7 @@ use super::route::{ip_dev_find, ip_route_connect, ipv4_dst_check, keep};
 use super::tcp_ipv4::tcp_v4_connect;
 use crate::Cx;
 use crate::ids::{DevId, NetnsId, SkbId, SocketId};
+use crate::net::core::sock::sk_set_txhash;
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::l3mdev::{RAW_L3MDEV_ACCEPT, TCP_L3MDEV_ACCEPT, UDP_L3MDEV_ACCEPT};
@@ -110,6 +111,7 @@ pub fn inet_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16) -
             socket.local.0 = flow.saddr;
         }
     }
+    sk_set_txhash(cx, sock);
     // Linux binds the socket to a port first; here the first datagram does, and policy rules may depend on the port.
     if kind == SockKind::Udp && (local.1 != 0 || !cx.k.netns[netns].ipv4.fib.rules.custom) {
         let asked = flow_of(cx, sock, flow.daddr, IPPROTO_UDP, (0, 0))?;

@@ -618,6 +618,7 @@ fn copy_piece(cx: &mut Cx, from: SkbId, to: SkbId, hlen: usize, start: usize, le
     new.transport_header = new.data + hlen as u32;
     (new.protocol, new.dst, new.mark, new.priority) = (old.protocol, old.dst, old.mark, old.priority);
     (new.skb_iif, new.pkt_type) = (old.skb_iif, old.pkt_type);
+    (new.hash, new.l4_hash) = (old.hash, old.l4_hash);
     (new.nf_trace, new.nf_bridge) = (old.nf_trace, old.nf_bridge);
     match old.sk {
         Some(sk) if old.is_charged => skb_set_owner_w(cx, to, sk),

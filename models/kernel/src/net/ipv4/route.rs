@@ -237,14 +237,11 @@ fn broadcast_input(cx: &mut Cx, key: &InputKey, found: Option<&FibResult>) -> Re
 
 /// Creates the route of a forwarded packet (`ip_mkroute_input`, `__mkroute_input`).
 fn mkroute_input(cx: &mut Cx, key: &mut InputKey, found: &FibResult) -> Result<Rtable, Martian> {
+    key.several = cx.k.netns[key.netns].ipv4.fib.infos.get(found.info).nexthops.len() > 1;
+    let hash = if key.several { Some(input_hash(cx, key.skb, (key.saddr, key.daddr))) } else { None };
     let ipv4 = &cx.k.netns[key.netns].ipv4;
     let info = ipv4.fib.infos.get(found.info);
-    key.several = info.nexthops.len() > 1;
-    let select = if key.several {
-        fib_select_multipath(cx.k, key.netns, info, input_hash(cx, key.skb, (key.saddr, key.daddr)))
-    } else {
-        found.nh_sel
-    };
+    let select = hash.map_or(found.nh_sel, |hash| fib_select_multipath(cx.k, key.netns, info, hash));
     let nh = &info.nexthops[usize::from(select)];
     let out = nh.dev.ok_or(Martian::Address)?;
     let mut mtu = info.metrics.mtu();

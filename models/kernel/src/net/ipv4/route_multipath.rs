@@ -46,7 +46,7 @@ fn policy(cx: &Cx, netns: NetnsId) -> i64 {
 }
 
 /// Hash of a received packet; `route` has the source and destination used for routing.
-pub fn input_hash(cx: &Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
+pub fn input_hash(cx: &mut Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
     let addresses = FlowKeys { addrs: [route.0, route.1], ..FlowKeys::default() };
     let ip = ip_hdr(cx, skb).filter(|_| cx.skbs[skb].protocol == ETH_P_IP);
     let keys = match ip {
@@ -56,8 +56,11 @@ pub fn input_hash(cx: &Cx, skb: SkbId, route: (Ipv4Addr, Ipv4Addr)) -> u32 {
                 addrs: [inner.saddr.get(), inner.daddr.get()],
                 ..FlowKeys::default()
             }),
-        // The card, or RPS, has hashed addresses and ports already.
-        Some(_) if cx.skbs[skb].l4_hash => return cx.skbs[skb].hash >> 1,
+        // The card, or RPS, has hashed addresses and ports already, or the socket has drawn a hash.
+        Some(_) if cx.skbs[skb].l4_hash => {
+            let pkt = &cx.skbs[skb];
+            return cx.trace.script.fallen(pkt.packet, pkt.hash) >> 1;
+        }
         Some(iph) => FlowKeys { ports: ports(cx, skb, iph), proto: iph.protocol, ..addresses },
     };
     multipath_hash(cx, keys)

@@ -22,6 +22,7 @@ use super::tcp_timer::{tcp_reset_timer, tcp_set_keepalive, tcp_set_xmit_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
+use crate::net::core::sock::{sk_rethink_txhash, sk_set_txhash};
 use crate::netlink::Errno;
 use crate::note::Note;
 use crate::tables::drop_reason::DropReason;
@@ -455,10 +456,16 @@ fn set_duplicate_sack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) -> b
     let in_order = !matches!(tp.state, TcpState::SynSent | TcpState::SynRecv);
     let end = seq.wrapping_add(len);
     let old = in_order && len > 0 && th.flags & (TCP_SYN | TCP_RST) == 0 && !before(tp.rcv.nxt, end);
-    if old {
-        tp.duplicate_sack = Some((seq, end));
+    if !old {
+        return false;
     }
-    old
+    tp.duplicate_sack = Some((seq, end));
+    // A third time: the acknowledgements seem to be lost (`tcp_rcv_spurious_retrans`).
+    let again = tp.duplicate_start.replace(seq) == Some(seq);
+    if again && sk_rethink_txhash(cx, sock) {
+        tcp_ext(cx, sock, |counters| counters.TcpDuplicateDataRehash += 1);
+    }
+    true
 }
 
 /// An empty segment whose number was acknowledged before: the peer asks for an acknowledgement (`tcp_sequence`).
@@ -637,6 +644,7 @@ pub fn make_child(
     (tp.sack_ok, tp.snd_wnd) = (options.sack_permitted, u32::from(th.window.get()));
     (tp.max_window, tp.ts_recent) = (tp.snd_wnd, options.timestamps.map(|(value, _)| value));
     tp.hashed = true;
+    sk_set_txhash(cx, child);
     cx.k.sockets.tcp_hashinfo.insert_connection(key, child);
     Some(child)
 }

@@ -30,6 +30,7 @@ use crate::door::{Door, Func};
 use crate::ids::{NetnsId, SkbId, SocketId};
 use crate::module::Module;
 use crate::net::core::rps::sock_rps_save_rxhash;
+use crate::net::core::sock::{sk_set_txhash, skb_set_hash};
 use crate::netlink::Errno;
 use crate::note::{Note, SocketNote};
 use crate::tables::drop_reason::DropReason;
@@ -88,6 +89,7 @@ pub fn tcp_v4_connect(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u16)
         return Err(Errno::EADDRNOTAVAIL);
     }
     tp.machine = machine;
+    sk_set_txhash(cx, sock);
     cx.k.netns[netns].ipv4.snmp.tcp.ActiveOpens += 1;
     cx.k.owned_socket = Some(sock);
     tcp_run(cx, sock, None);
@@ -252,6 +254,8 @@ pub struct Reply {
     pub window: u16,
     /// Value and echo.
     pub timestamps: Option<(u32, u32)>,
+    /// Hash of the flow that the socket drew; 0: none.
+    pub txhash: u32,
 }
 
 /// Replies with a RST to a segment without a connection (`tcp_v4_send_reset`).
@@ -296,6 +300,7 @@ pub fn tcp_v4_send_reply(cx: &mut Cx, func: Func, skb: SkbId, th: &TcpHdr, reply
     cx.k.netns[netns].ipv4.snmp.tcp.OutSegs += 1;
     let mark = ip4_reply_mark(cx, netns, skb);
     cx.skbs[new].mark = mark;
+    skb_set_hash(&mut cx.skbs[new], reply.txhash);
     cx.within(func, new, |cx| {
         let flow = FlowOut {
             daddr,

@@ -79,6 +79,7 @@ fn answer_out_of_window(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr, sk
 /// Acknowledges what a request or a connection in TIME_WAIT received (`tcp_v4_reqsk_send_ack`, `tcp_v4_timewait_ack`).
 fn tcp_v4_send_ack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
     let clock = tcp_time_stamp(cx);
+    let txhash = cx.k.sockets.get(sock).map_or(0, |socket| socket.txhash);
     let Some(tp) = tcp_sk(cx, sock) else { return };
     let shift = if tp.wscale_ok { tp.rcv_wscale } else { 0 };
     let timestamps =
@@ -89,6 +90,7 @@ fn tcp_v4_send_ack(cx: &mut Cx, sock: SocketId, skb: SkbId, th: &TcpHdr) {
         ack_seq: tp.rcv.nxt,
         window: (tp.rcv.left() >> shift).min(u32::from(u16::MAX)) as u16,
         timestamps,
+        txhash,
     };
     tcp_v4_send_reply(cx, Func::TcpV4SendAck, skb, th, reply);
 }

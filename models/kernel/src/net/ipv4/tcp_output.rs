@@ -16,7 +16,7 @@ use super::tcp_sk::{tcp_ext, tcp_sk};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
-use crate::net::core::sock::skb_set_owner_w;
+use crate::net::core::sock::{skb_set_hash, skb_set_owner_w};
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::jiffies::last_tick;
@@ -199,7 +199,7 @@ fn transmit_queued(cx: &mut Cx, sock: SocketId, at: usize, again: bool) -> Resul
 
 fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) -> Result<(), Errno> {
     let Some(socket) = cx.k.sockets.get(sock) else { return Ok(()) };
-    let (netns, mark, local) = (socket.netns, socket.opts.mark, socket.local);
+    let (netns, mark, local, hash) = (socket.netns, socket.opts.mark, socket.local, socket.txhash);
     let (Some(remote), Ok((header, _))) = (socket.remote, TcpHdr::read_from_prefix(&bytes)) else {
         return Ok(());
     };
@@ -214,6 +214,7 @@ fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) -
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(bytes.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(&bytes);
+    skb_set_hash(&mut cx.skbs[skb], hash);
     if sending.truesize > 0 {
         cx.skbs[skb].truesize = sending.truesize;
         skb_set_owner_w(cx, skb, sock);

@@ -17,6 +17,7 @@ use super::tcp_recovery::{tcp_rack_reo_timeout, tcp_xmit_retransmit_queue};
 use super::tcp_sk::{tcp_ext, tcp_sk};
 use crate::Cx;
 use crate::ids::SocketId;
+use crate::net::core::sock::sk_rethink_txhash;
 use crate::netlink::Errno;
 use crate::sysctl::{Sysctl, SysctlTable};
 use crate::tables::inet_csk::{Icsk, TCP_RTO_MAX, TCP_RTO_MIN, TCP_TIMEOUT_INIT, XmitTimer};
@@ -198,8 +199,9 @@ fn tcp_retransmit_timer(cx: &mut Cx, sock: SocketId) {
     if tcp_write_timeout(cx, sock) {
         return tcp_write_err(cx, sock);
     }
-    // Each timeout draws another hash for the flow (`sk_rethink_txhash`).
-    tcp_ext(cx, sock, |counters| counters.TcpTimeoutRehash += 1);
+    if sk_rethink_txhash(cx, sock) {
+        tcp_ext(cx, sock, |counters| counters.TcpTimeoutRehash += 1);
+    }
     let now = cx.now;
     let Some(tp) = tcp_sk(cx, sock) else { return };
     tp.icsk.retransmits += 1;
@@ -413,6 +415,8 @@ fn inet_rtx_syn_ack(cx: &mut Cx, sock: SocketId) -> bool {
         cx.k.netns[netns].ipv4.snmp.ip.OutNoRoutes += 1;
         return false;
     }
+    // `tcp_rtx_synack`
+    sk_rethink_txhash(cx, sock);
     if send_expired(cx, sock).is_err() {
         return false;
     }
