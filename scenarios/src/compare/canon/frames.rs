@@ -21,7 +21,8 @@ use crate::observation::{Direction, Frame, Observation};
 /// Numbers for values that differ on each run, in order of first appearance.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    ids: BTreeMap<(Ipv4Addr, Ipv4Addr, u8, u16), u16>,
+    /// Identifications of IPv4, with addresses, protocol and ports: each connection begins with one of its own.
+    ids: BTreeMap<(Ipv4Addr, Ipv4Addr, u8, [u8; 4], u16), u16>,
     echoes: BTreeMap<u16, u16>,
     ports: BTreeMap<u16, u16>,
     /// Ports that NAT chose.
@@ -76,10 +77,14 @@ impl Numbers {
         let address = |at| Ipv4Addr::from_bits(u32_at(packet, at));
         let (src, dst, proto) = (address(12), address(16), packet[9]);
         let id = u16_at(packet, 4).unwrap_or(0);
-        if id != 0 {
-            packet[4..6].copy_from_slice(&number(&mut self.ids, (src, dst, proto, id)));
-        }
         let fragment = u16_at(packet, 6).unwrap_or(0) & 0x3fff;
+        if id != 0 {
+            // No fragment but the first has ports, and all have the same number.
+            let has_ports = matches!(proto, 6 | 17) && fragment == 0;
+            let ports = packet.get(header..header + 4).filter(|_| has_ports);
+            let ports = ports.map_or([0; 4], |ports| [ports[0], ports[1], ports[2], ports[3]]);
+            packet[4..6].copy_from_slice(&number(&mut self.ids, (src, dst, proto, ports, id)));
+        }
         // A header that is not finished yet tells of no length.
         let total = match u16_at(packet, 2).unwrap_or(0) {
             0 => packet.len(),
@@ -488,6 +493,24 @@ mod tests {
         assert_eq!(chosen.0, BTreeSet::from([12207]));
         assert!(chosen.hide(&line(5000, 12207)).ends_with("dport=*"));
         assert_eq!(chosen.hide(&line(5000, 6000)), line(5000, 6000));
+    }
+
+    #[test]
+    fn each_connection_counts_its_own_identifications() {
+        let segment = |port: u16, id: u16| {
+            let header = [0x45, 0, 0, 40, (id >> 8) as u8, id as u8, 0x40, 0, 64, 6, 0, 0];
+            let addresses = [10, 0, 0, 1, 10, 0, 0, 2];
+            let tcp = [(port >> 8) as u8, port as u8, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0];
+            [&header[..], &addresses, &tcp].concat()
+        };
+        let seen = |ids: [u16; 3]| {
+            let mut numbers = Numbers::default();
+            let frames = [segment(40_000, ids[0]), segment(40_001, ids[1]), segment(40_000, ids[2])];
+            frames.map(|frame| u16_at(&numbers.frame(&frame, true), 4))
+        };
+        // The second connection begins where the first has been, or elsewhere.
+        assert_eq!(seen([7, 7, 8]), seen([7, 9, 8]));
+        assert_ne!(seen([7, 7, 8]), seen([7, 7, 7]));
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | TCP windows and their scale, timestamps | frames | zero |
 //! | UUIDs, and how long a flow is there | output of Open vSwitch's tools | `*` |
 //! | random `initval` of sets | `ipset` | `*` |
+//! | when a packet came, in ticks since the machine was booted | `/proc/net/xt_recent` | `*` |
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
 //! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
 //! | IPv4 identifications, TCP numbers and ephemeral ports | lines of `LOG` in the kernel's log | `*` |
@@ -59,7 +60,7 @@ pub const FAR_INDEX: usize = 10_000;
 pub const FAR_NSID: u32 = 999_999;
 
 /// Patterns and their replacement, applied in order to each line.
-const TEXT: [(&str, &str); 33] = [
+const TEXT: [(&str, &str); 34] = [
     (r"time[=<][0-9.]+ ?ms", "time=* ms"),
     (r", time [0-9]+ms", ", time *ms"),
     (r"^(rtt|round-trip) .*", "rtt *"),
@@ -91,6 +92,7 @@ const TEXT: [(&str, &str); 33] = [
     ),
     (r"^((?:TCP|UDP) [0-9A-F]{8}) (?:[89A-D][0-9A-F]{3}|E[0-9A-E][0-9A-F]{2}) ", "$1 * "),
     (r" initval 0x[0-9a-f]{8}\b", " initval *"),
+    (r"\blast_seen: \d+ oldest_pkt: (\d+)( \d+,?)+", "last_seen: * oldest_pkt: $1 *"),
     (r"\b(type=[0-9]+ code=[0-9]+ id)=[0-9]+", "$1=*"),
     (r"^(Connection received on \S+) [0-9]+$", "$1 *"),
     (r"- - \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4} [0-9:]{8}\]", "- - [*]"),
@@ -494,6 +496,10 @@ mod tests {
                 "1 packets transmitted, 1 received, 0% packet loss, time *ms",
             ),
             ("rtt min/avg/max/mdev = 0.079/0.079/0.079/0.000 ms", "rtt *"),
+            (
+                "src=10.0.0.1 ttl: 64 last_seen: 4294893304 oldest_pkt: 2 4294893302, 4294893304",
+                "src=10.0.0.1 ttl: 64 last_seen: * oldest_pkt: 2 *",
+            ),
             ("2: eth0@if10000: <UP> qdisc noqueue state UP", "2: eth0: <UP> qdisc fq_codel state UP"),
             ("2: eth0: <UP> qdisc pfifo_fast state DOWN", "2: eth0: <UP> qdisc fq_codel state DOWN"),
             ("eth0@if10003     UP             10.0.0.1/24", "eth0             UP             10.0.0.1/24"),
