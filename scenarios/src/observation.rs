@@ -41,6 +41,17 @@ pub const DUMPS: [&str; 18] = [
 /// net/core/link_watch.c), so operational states are stable only then.
 pub const SETTLE: Duration = Duration::from_millis(1100);
 
+/// In virtual time a prompt begins where a slot of the timer wheel's second level does (8 ticks), after the one in which the last
+/// ended. On a real kernel a command is some fractions of a millisecond longer than in the model, where computing takes no time;
+/// so both are in the same tick again.
+pub const SLOT: Duration = Duration::from_millis(32);
+
+/// The next time, of this clock, at which a prompt may begin.
+pub fn next_slot(now: Duration) -> Duration {
+    let slots = now.as_nanos() / SLOT.as_nanos() + 1;
+    Duration::from_nanos((slots * SLOT.as_nanos()) as u64)
+}
+
 /// Content of a dump: JSON, or text.
 pub fn dump_value(said: &str) -> Value {
     serde_json::from_str(said).unwrap_or_else(|_| Value::String(said.to_owned()))

@@ -195,7 +195,7 @@ impl Cx<'_> {
     /// `EPERM` if netfilter dropped it, `ENOBUFS` if the device did not take it, and what a rule or a route gave.
     pub fn xmit_and_wait(&mut self, skb: SkbId, door: Door) -> Result<(), Errno> {
         self.skbs[skb].ip.flags |= XMIT_AWAITED;
-        self.k.xmit_error = None;
+        (self.k.xmit_error, self.k.xmit_congested) = (None, None);
         self.walk(door);
         match self.k.xmit_error.take() {
             Some((failed, errno)) if failed == skb => Err(errno),
@@ -219,6 +219,15 @@ impl Cx<'_> {
     #[inline]
     pub fn xmit_succeeded(&mut self, skb: SkbId) {
         self.skbs[skb].ip.flags &= !(IPSKB_SENT | XMIT_AWAITED);
+    }
+
+    /// The same, but a queue is full: it dropped this packet, or another one. Who sends more of them stops.
+    #[cold]
+    pub fn xmit_congested(&mut self, skb: SkbId) {
+        if self.skbs[skb].ip.flags & XMIT_AWAITED != 0 {
+            self.k.xmit_congested = Some(skb);
+        }
+        self.xmit_succeeded(skb);
     }
 
     /// A second handle of a packet (`skb_clone`, net/core/skbuff.c).

@@ -254,6 +254,8 @@ pub struct Kernel {
     pub tx_hashes: u64,
     /// The awaited packet that could not be sent last, and what its sender's call returns.
     pub xmit_error: Option<(SkbId, Errno)>,
+    /// The awaited packet at which a queue dropped one last, which is no error of a call (`NET_XMIT_CN`).
+    pub xmit_congested: Option<SkbId>,
     /// Packets of a flow may pass hooks as those before them did; off, every function is asked every time. The results
     /// are the same.
     pub remembers_verdicts: bool,
@@ -325,6 +327,7 @@ impl Kernel {
             core: CoreSysctl::default(),
             tx_hashes: 0,
             xmit_error: None,
+            xmit_congested: None,
             remembers_verdicts: true,
             watch: Watch::default(),
             log: KernelLog::default(),

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use glassnet_sim::Nanos;
 
@@ -33,6 +34,11 @@ impl TimerBase {
         let slot = self.0.entry(at).or_default();
         slot.push((wheel_level(now, at), timer));
         slot.len() == 1
+    }
+
+    /// When the next expire, in a span of time.
+    pub fn next_in(&self, span: RangeInclusive<Nanos>) -> Option<Nanos> {
+        self.0.range(span).next().map(|(at, _)| *at)
     }
 
     /// Takes those that expire at a time, as they run (`__run_timers`): the farthest level of the wheel first, and of a slot the

@@ -108,7 +108,7 @@ impl Sock {
         let ready = move |world: &mut World| {
             (writable(world, machine, id) || polls && error_queued(world, machine, id)).then_some(())
         };
-        match process.wait(deadline, ready).await {
+        match process.poll(deadline, ready).await {
             Woken::Ready(()) => Woken::Ready(self.take_error().map_or(Ok(()), Err)),
             Woken::Elapsed => Woken::Elapsed,
             Woken::Signal(signal) => Woken::Signal(signal),

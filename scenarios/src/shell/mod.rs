@@ -218,6 +218,22 @@ impl Session {
         }
     }
 
+    /// Lets time pass until a point, with whatever happens up to then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`].
+    pub fn pass(&mut self, machine: &str, until: Nanos) -> Result<(), ShellError> {
+        self.world().wake_at(until);
+        loop {
+            self.poll_all(machine)?;
+            if self.world().now() >= until {
+                return Ok(());
+            }
+            self.advance(until)?;
+        }
+    }
+
     fn until_prompt(&mut self, machine: &str, deadline: Nanos) -> Result<i32, ShellError> {
         loop {
             let exit = self.poll_all(machine)?;

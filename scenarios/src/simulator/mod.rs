@@ -13,6 +13,7 @@ mod bench;
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use glassnet_kernel::chance::{Chance, Script, Whose};
 use glassnet_kernel::door::Func;
@@ -23,16 +24,16 @@ use glassnet_kernel::tables::drop_reason::DropReason;
 use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::trace::{self, Context, Level, Step, StepKind};
 use glassnet_kernel::world::World;
+use glassnet_sim::Nanos;
 use glassnet_wire::Mac;
 
 use crate::backend::{Backend, Running};
 use crate::error::BackendError;
 use crate::lab::{self, Plugs};
 use crate::observation::{
-    Capabilities, ChosenMac, Direction, Fall, Frame, Journey, KernelConfig, Observation, SETTLE, Tables,
-    dump_value,
+    Capabilities, Captured, ChosenMac, Direction, Fall, Frame, Journey, KernelConfig, Observation, Printed,
+    SETTLE, Tables, dump_value, next_slot,
 };
-use crate::observation::{Captured, Printed};
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
 use crate::shell::{Outcome, Session};
@@ -83,6 +84,7 @@ impl Simulator {
             told,
             logged,
             is_alone,
+            virtual_time: self.config.virtual_time,
             seen: Captured::default(),
         })
     }
@@ -163,11 +165,14 @@ struct Run<'a> {
     logged: Vec<String>,
     /// Nothing else runs on the kernel that this is held against: its tracer then knows that all is the lesson's.
     is_alone: bool,
+    /// Nothing but timers takes time.
+    virtual_time: bool,
     seen: Captured,
 }
 
 impl Running for Run<'_> {
     fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
+        self.next_slot(number, prompt)?;
         for change in &prompt.before {
             lab::change(&mut self.session.world(), &self.plugs, change);
         }
@@ -224,6 +229,26 @@ impl Running for Run<'_> {
 }
 
 impl Run<'_> {
+    /// In virtual time, waits until a prompt may begin. What happens meanwhile is the last one's.
+    fn next_slot(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<(), BackendError> {
+        /// By so much a program that sleeps may be late (`timer_slack_ns`), and is on a real kernel.
+        const TIMER_SLACK: Nanos = Nanos::from_micros(50);
+        if !self.virtual_time {
+            return Ok(());
+        }
+        let now = self.session.world().now();
+        let until = Nanos(next_slot(Duration::from_nanos(now.0)).as_nanos() as u64) + TIMER_SLACK;
+        // Nobody records between the tables of a block and the next prompt, but frames are captured.
+        let level = if self.last.is_some() { Level::Doors } else { Level::Off };
+        self.watch(level, true);
+        let passed = self.session.pass(&prompt.machine, until);
+        self.watch(Level::Off, false);
+        passed.map_err(|why| BackendError::prompt(self.plan, prompt, why.to_string()))?;
+        self.take_trace(number.saturating_sub(1));
+        self.take_log(&prompt.machine);
+        Ok(())
+    }
+
     /// Runs a command under observation, for a prompt.
     fn watched(
         &mut self,
@@ -232,22 +257,21 @@ impl Run<'_> {
         command: &str,
     ) -> Result<Outcome, BackendError> {
         self.note_names();
-        self.watch(true);
+        self.watch(Level::Doors, true);
         let outcome = self
             .session
             .run(&prompt.machine, command)
             .map_err(|why| BackendError::prompt(self.plan, prompt, why.to_string()))?;
-        self.watch(false);
+        self.watch(Level::Off, false);
         self.note_names();
         self.take_trace(number);
         self.take_log(&prompt.machine);
         Ok(outcome)
     }
 
-    fn watch(&self, on: bool) {
+    fn watch(&self, level: Level, capture: bool) {
         let trace = &mut self.session.world().trace;
-        trace.level = if on { Level::Doors } else { Level::Off };
-        trace.capture = on;
+        (trace.level, trace.capture) = (level, capture);
     }
 
     fn note_names(&mut self) {

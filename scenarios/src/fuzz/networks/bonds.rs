@@ -58,7 +58,7 @@ pub(super) fn bonds(net: &mut Net, space: usize) {
         net.device(end, "bd0", segment);
         // Two machines whose timers run in one tick send in an order that hangs on nothing in the network, and the referee's
         // one kernel looks at carriers once a second for all of them.
-        net.run(end, "sleep 1.107");
+        net.run(end, "sleep 1.14");
     }
 }
 

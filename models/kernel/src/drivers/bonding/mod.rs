@@ -349,6 +349,8 @@ fn keeps_addresses(k: &Kernel, bond: DevId) -> bool {
 /// A slave goes; `all`: because the bond does.
 fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
     let is_8023ad = cx.k.devs[bond].bond().is_some_and(|bond| bond.mode() == Mode::Ieee8023ad);
+    // What it sends while it leaves is no more the bond's.
+    let stats = dev_get_stats(cx.k, &cx.k.devs[dev]);
     set_rx_mode_of(cx, bond, dev, false);
     netdev_rx_handler_unregister(cx, dev);
     if is_8023ad {
@@ -357,11 +359,10 @@ fn bond_release(cx: &mut Cx, bond: DevId, dev: DevId, all: bool) {
     netdev_upper_dev_unlink(cx, dev, bond);
     let role = if is_tlb(cx.k, bond) { "active" } else { "backup" };
     slave_log(cx, LOG_INFO, bond, dev, &format!("Releasing {role} interface"));
-    let now = dev_get_stats(cx.k, &cx.k.devs[dev]);
     let Some(bonding) = cx.k.devs[bond].bond_mut() else { return };
     let Some(at) = bonding.slaves.iter().position(|slave| slave.dev == dev) else { return };
     let slave = bonding.slaves.remove(at);
-    bonding.stats_of_gone = bonding.stats_of_gone + (now - slave.stats_before);
+    bonding.stats_of_gone = bonding.stats_of_gone + (stats - slave.stats_before);
     let was_active = bonding.curr_active_slave == Some(dev);
     bonding.current_arp_slave = None;
     let is_last = bonding.slaves.is_empty();

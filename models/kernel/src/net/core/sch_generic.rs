@@ -53,7 +53,8 @@ pub fn dev_xmit_skb(cx: &mut Cx, skb: SkbId) -> Door {
     }
     match dev_qdisc_enqueue(cx, q, skb) {
         NetXmit::Drop => cx.xmit_failed(skb, Errno::ENOBUFS),
-        NetXmit::Success | NetXmit::Cn | NetXmit::Bypass => cx.xmit_succeeded(skb),
+        NetXmit::Cn => cx.xmit_congested(skb),
+        NetXmit::Success | NetXmit::Bypass => cx.xmit_succeeded(skb),
     }
     let dropped = std::mem::take(&mut cx.k.qdiscs.to_free);
     qdisc_run(cx, q);

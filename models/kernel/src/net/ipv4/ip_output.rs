@@ -509,16 +509,17 @@ pub fn ip_do_fragment(cx: &mut Cx, skb: SkbId) -> Door {
     cx.consume_skb(source)
 }
 
-/// Sends the fragments of a packet. After one that cannot be sent, the others are dropped.
+/// Sends the fragments of a packet. After one that cannot be sent, or that found a full queue, the others are dropped.
 fn send_fragments(cx: &mut Cx, netns: NetnsId, pieces: Vec<SkbId>) -> Result<(), Errno> {
-    let (mut created, mut sent) = (0, Ok(()));
+    let (mut created, mut sent, mut goes_on) = (0, Ok(()), true);
     for piece in pieces {
-        if sent.is_err() {
+        if !goes_on {
             cx.kfree_skb(piece, DropReason::NotSpecified);
             continue;
         }
         sent = cx.xmit_and_wait(piece, Door::IpFinishOutput2 { skb: piece });
-        created += u64::from(sent.is_ok());
+        goes_on = sent.is_ok() && cx.k.xmit_congested.take() != Some(piece);
+        created += u64::from(goes_on);
         // `__dev_queue_xmit` ends with it: where a program sends, a fragment arrives before the next one leaves.
         if cx.context == Context::Task {
             local_bh_enable(cx);
@@ -526,8 +527,8 @@ fn send_fragments(cx: &mut Cx, netns: NetnsId, pieces: Vec<SkbId>) -> Result<(),
     }
     let counters = &mut cx.k.netns[netns].ipv4.snmp.ip;
     counters.FragCreates += created;
-    counters.FragOKs += u64::from(sent.is_ok());
-    counters.FragFails += u64::from(sent.is_err());
+    counters.FragOKs += u64::from(goes_on);
+    counters.FragFails += u64::from(!goes_on);
     sent
 }
 

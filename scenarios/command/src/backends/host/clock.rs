@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use glassnet_kernel::tables::jiffies::JIFFY;
 use glassnet_scenarios::error::BackendError;
-use glassnet_scenarios::observation::SETTLE;
+use glassnet_scenarios::observation::{SETTLE, next_slot};
 use nix::time::{ClockId, clock_gettime};
 
 use super::probe;
@@ -21,9 +21,22 @@ const SLOT: u64 = 8 * 8 * 8 * 8 * 8;
 pub(super) fn begin() -> Result<(), BackendError> {
     std::thread::sleep(SETTLE);
     if probe::place() == "uml" {
-        let failed = BackendError::failed("cannot read the clock");
-        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(io::Error::from).map_err(failed)?;
-        std::thread::sleep(until_boot(Duration::from(now)));
+        std::thread::sleep(until_boot(since_boot()?));
+    }
+    Ok(())
+}
+
+fn since_boot() -> Result<Duration, BackendError> {
+    let failed = BackendError::failed("cannot read the clock");
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(io::Error::from).map_err(failed)?;
+    Ok(Duration::from(now))
+}
+
+/// In virtual time, waits until a prompt may begin.
+pub(super) fn until_prompt() -> Result<(), BackendError> {
+    if probe::place() == "uml" {
+        let now = since_boot()?;
+        std::thread::sleep(next_slot(now) - now);
     }
     Ok(())
 }

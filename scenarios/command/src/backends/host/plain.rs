@@ -239,6 +239,7 @@ impl Running for PlainRun<'_> {
     fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
         let plain =
             Plain::parse(&prompt.command).map_err(|why| BackendError::prompt(self.plan, prompt, why))?;
+        clock::until_prompt()?;
         self.trace(true)?;
         let threads = self.machines.values().map(|(machine, _)| format!(" {}", machine.thread));
         let mark = format!("glassnet prompt {number} pids{}", threads.collect::<String>());

@@ -164,6 +164,7 @@ impl<'a> Run<'a> {
 
 impl Running for Run<'_> {
     fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
+        clock::until_prompt()?;
         self.trace(true)?;
         let machine = self
             .machines
