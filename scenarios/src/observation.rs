@@ -518,6 +518,14 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_is_the_next_one_for_whatever_lies_between() {
+        let next = |micros: u64| next_slot(Duration::from_micros(micros)).as_micros();
+        assert_eq!([0, 1, 31_999].map(next), [32_000; 3]);
+        // A command that takes no time in the model, and a little on a real kernel.
+        assert_eq!([32_000, 32_300, 36_000].map(next), [64_000; 3]);
+    }
+
+    #[test]
     fn a_recording_reads_back_and_holds_a_frame_a_line() {
         let frame = |at_us| Frame {
             prompt: 0,

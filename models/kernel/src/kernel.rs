@@ -106,8 +106,7 @@ pub struct Config {
     /// The cables are veth pairs, as where a real kernel stands for all machines: at the far end a packet still says that its
     /// next hop answers, as behind every other veth.
     pub veth_cables: bool,
-    /// Sockets watch every device and keep clones of its packets, as where a real kernel is observed: all that comes in is a
-    /// clone, but what was reassembled.
+    /// Sockets watch every device and copy its packets, as where a real kernel is observed.
     pub watched: bool,
     /// The key of the hash of flows (`hashrnd` in net/core/flow_dissector.c), random on Linux. It decides which next hop of a
     /// multipath route a flow takes.

@@ -46,8 +46,8 @@ pub struct LinkOps {
     pub xmit: fn(SkbId) -> Door,
     /// The MTU is about to become this many bytes, which lie within the device's limits (`ndo_change_mtu`).
     pub change_mtu: Option<fn(&mut Cx, DevId, u32) -> Result<(), Errno>>,
-    /// The address is about to become this one, which is valid (`ndo_set_mac_address`).
-    pub set_mac_address: Option<fn(&mut Cx, DevId, Mac) -> Result<(), Errno>>,
+    /// The address is about to become this one, which is valid (`ndo_set_mac_address`); returns the one that the device has then.
+    pub set_mac_address: Option<fn(&mut Cx, DevId, Mac) -> Result<Mac, Errno>>,
     /// Its address cannot be set (no `ndo_set_mac_address`).
     pub has_fixed_address: bool,
     /// Its multicast addresses, or whether it takes all frames, changed (`ndo_set_rx_mode`, `ndo_change_rx_flags`).

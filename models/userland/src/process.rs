@@ -24,9 +24,6 @@ use crate::procfs::Caller;
 
 pub use crate::signal::{Signal, Signals};
 
-/// How late a call that polls may end at most (`MAX_SLACK` in fs/select.c).
-const MAX_SLACK: Nanos = Nanos::from_millis(100);
-
 /// The world that all programs share. The guard is never held over an await.
 pub type SharedWorld = Arc<Mutex<World>>;
 
@@ -389,27 +386,6 @@ impl Process {
             Poll::Pending
         })
         .await
-    }
-
-    /// As [`Process::wait`], by a call that may end up to a thousandth of its time late: it ends with what else the CPU is woken for
-    /// then, whose work comes first (`select_estimate_accuracy` in fs/select.c).
-    pub async fn poll<T>(
-        &mut self,
-        deadline: Option<Nanos>,
-        mut ready: impl FnMut(&mut World) -> Option<T> + Send,
-    ) -> Woken<T> {
-        let slack = deadline.map_or(Nanos::ZERO, |at| Nanos(at.since(self.now()).0 / 1000).min(MAX_SLACK));
-        let woken = self.wait(deadline, &mut ready).await;
-        let (Woken::Elapsed, Some(at)) = (&woken, deadline) else { return woken };
-        let next = {
-            let world = self.world();
-            let cpu = self.cpu(&world);
-            world.kernel(self.machine).timers[cpu.index()].next_in(at..=at + slack)
-        };
-        match next {
-            Some(next) => self.wait(Some(next), ready).await,
-            None => woken,
-        }
     }
 
     /// As [`Process::wait`], but also until standard input has data. `reading` is the pending read, and how many bytes it has room for; it

@@ -344,11 +344,11 @@ fn macvlan_set_mac_lists(cx: &mut Cx, dev: DevId) {
 }
 
 /// It has another address from now on. The only device of a pass-through gives it to the one below.
-fn macvlan_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) -> Result<(), Errno> {
-    let Some(vlan) = macvlan(cx.k, dev) else { return Ok(()) };
+fn macvlan_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) -> Result<Mac, Errno> {
+    let Some(vlan) = macvlan(cx.k, dev) else { return Ok(addr) };
     let (lower, mode, before) = (vlan.lowerdev, vlan.mode, cx.k.devs[dev].addr);
     if addr == before {
-        return Ok(());
+        return Ok(addr);
     }
     if mode == MacvlanMode::Passthru {
         // It is valid; what the device below has before is kept for later.
@@ -357,13 +357,13 @@ fn macvlan_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) -> Result<(), Err
         if let (Some(port), Some(perm_addr)) = (port_mut(cx, lower), perm_addr) {
             port.perm_addr = perm_addr;
         }
-        return Ok(());
+        return Ok(addr);
     }
     if macvlan_addr_busy(cx, lower, addr) {
         return Err(Errno::EADDRINUSE);
     }
     macvlan_sync_address(cx, dev, addr);
-    Ok(())
+    Ok(addr)
 }
 
 /// The filters follow the address of a device that is up.

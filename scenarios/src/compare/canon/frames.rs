@@ -208,7 +208,9 @@ impl Numbers {
         }
         let (sport, dport) = (u16_at(segment, 0).unwrap_or(0), u16_at(segment, 2).unwrap_or(0));
         let seq = u32_at(segment, 4);
-        let is_answer = segment.get(13).is_some_and(|flags| flags & 0x12 == 0x12);
+        // What comes from a server's port, and is no SYN alone; an ICMP error may quote as much as the ports of it.
+        let is_answer =
+            !EPHEMERAL.contains(&sport) && segment.get(13).is_none_or(|flags| flags & 0x12 != 0x02);
         self.program_ports(segment, is_answer);
         if segment.len() < 20 {
             segment[4..8].fill(0);
@@ -235,7 +237,7 @@ impl Numbers {
     }
 
     /// Ports that a program or NAT got by chance become numbers. Those that a packet goes to are left if no packet came from
-    /// them, as a program was told them (`traceroute`); but to a SYN/ACK's a SYN was sent from.
+    /// them, as a program was told them (`traceroute`); but those that TCP answers had sent something.
     fn program_ports(&mut self, header: &mut [u8], is_answer: bool) {
         for (at, is_source) in [(0, true), (2, false)] {
             let port = u16_at(header, at).unwrap_or(0);
@@ -500,7 +502,8 @@ mod tests {
         let segment = |port: u16, id: u16| {
             let header = [0x45, 0, 0, 40, (id >> 8) as u8, id as u8, 0x40, 0, 64, 6, 0, 0];
             let addresses = [10, 0, 0, 1, 10, 0, 0, 2];
-            let tcp = [(port >> 8) as u8, port as u8, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0];
+            let tcp =
+                [(port >> 8) as u8, port as u8, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0];
             [&header[..], &addresses, &tcp].concat()
         };
         let seen = |ids: [u16; 3]| {

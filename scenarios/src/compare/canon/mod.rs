@@ -107,10 +107,12 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     TEXT.iter().filter_map(|(pattern, to)| Some((Regex::new(pattern).ok()?, *to))).collect()
 });
 
-/// Dumps of hash tables, in random order: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, and those of Open vSwitch, alone at a prompt.
+/// Dumps of hash tables, in random order: `ip neigh`, `arp`, `bridge fdb`, `conntrack -L`, `ipset`, and those of Open vSwitch, alone at a prompt or
+/// with some of their lines.
 static UNORDERED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let object = r"(ip (-\S+ |-n \S+ )*n(e|ei|eig|eigh|eighbor|eighbour)?( (s|show|l|list).*)?|arp( .*)?|bridge (-\S+ )*f(db)?( show.*)?|conntrack (.* )?(-L|--dump)( .*)?|cat /proc/net/nf_conntrack|ipvsadm -[lL] ?-?(n -c|c -n|cn|nc)|cat /proc/net/ip_vs_conn|ipset (save|list).*|ovs-vsctl show|(ovs-dpctl |ovs-appctl dpctl/)dump-flows( -m)?)";
-    Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}$")).ok()
+    let filter = r#"( \| grep( -[vE])? ('[^']*'|"[^"]*"|\S+))?"#;
+    Regex::new(&format!(r"^((ip netns exec \S+|ip -n \S+) )?{object}{filter}$")).ok()
 });
 
 /// A command that lists sockets in columns.
@@ -565,10 +567,19 @@ mod tests {
             "ip -n x neigh",
             "ovs-vsctl show",
             "ovs-appctl dpctl/dump-flows -m",
+            "ipvsadm -Lnc | grep ':0 '",
         ] {
             assert!(sorts(command), "{command}");
         }
-        for command in ["ip netns", "ip addr", "echo arp", "ip neigh; ip addr", "ip nexthop", "bridge link"] {
+        for command in [
+            "ip netns",
+            "ip addr",
+            "echo arp",
+            "ip neigh; ip addr",
+            "ip nexthop",
+            "bridge link",
+            "ip neigh | head",
+        ] {
             assert!(!sorts(command), "{command}");
         }
     }

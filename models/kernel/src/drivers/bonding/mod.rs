@@ -486,15 +486,15 @@ fn bond_change_mtu(cx: &mut Cx, bond: DevId, mtu: u32) -> Result<(), Errno> {
 }
 
 /// And the address, unless they keep their own.
-fn bond_set_mac_address(cx: &mut Cx, bond: DevId, addr: Mac) -> Result<(), Errno> {
+fn bond_set_mac_address(cx: &mut Cx, bond: DevId, addr: Mac) -> Result<Mac, Errno> {
     if keeps_addresses(cx.k, bond) {
-        return Ok(());
+        return Ok(cx.k.devs[bond].addr);
     }
     for slave in slaves(cx.k, bond) {
         // The address is one that devices can have.
         let _accepted = dev_set_mac_address(cx, slave, addr);
     }
-    Ok(())
+    Ok(addr)
 }
 
 /// What the bond is to receive its slaves receive: where only one works, that one; addresses only while the bond is up.

@@ -241,15 +241,15 @@ pub fn br_fdb_flush(cx: &mut Cx, bridge: DevId) {
 
 /// Updates the local entry after a change of address.
 pub fn fdb_change_local(cx: &mut Cx, bridge: DevId, port: Option<DevId>, addr: Mac) {
-    let is_old =
-        |entry: &FdbEntry| entry.is_local && entry.port == port && !entry.added_by_user && entry.mac != addr;
+    let is_old = |entry: &FdbEntry| entry.is_local && entry.port == port && !entry.added_by_user;
     if port.is_some() {
+        // `br_fdb_changeaddr`: also the one of an address that was given again.
         delete_if(cx, bridge, is_old);
         return fdb_add_local(cx, bridge, port, addr);
     }
     // `br_fdb_change_mac_address` goes from VLAN to VLAN.
     for vid in std::iter::once(0).chain(own_vlans(cx, bridge, port)) {
-        delete_if(cx, bridge, |entry| is_old(entry) && entry.vlan == vid);
+        delete_if(cx, bridge, |entry| is_old(entry) && entry.mac != addr && entry.vlan == vid);
         fdb_add_local_in(cx, bridge, port, addr, vid);
     }
 }

@@ -677,12 +677,12 @@ pub fn dev_set_mac_address(cx: &mut Cx, dev: DevId, address: Mac) -> Result<(), 
     if !address.is_valid() {
         return Err(Errno::EADDRNOTAVAIL.into());
     }
-    if let Some(set_mac_address) = cx.k.devs[dev].ops.set_mac_address {
-        set_mac_address(cx, dev, address)?;
-    }
+    let addr = match cx.k.devs[dev].ops.set_mac_address {
+        Some(set_mac_address) => set_mac_address(cx, dev, address)?,
+        None => address,
+    };
     let netdev = &mut cx.k.devs[dev];
-    netdev.addr_assign = AddrAssign::Set;
-    netdev.addr = address;
+    (netdev.addr, netdev.addr_assign) = (addr, AddrAssign::Set);
     call_netdevice_notifiers(cx, dev, NetdevEvent::ChangeAddr);
     Ok(())
 }

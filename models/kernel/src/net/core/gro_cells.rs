@@ -31,10 +31,8 @@ pub fn gro_cells_destroy(cx: &mut Cx, dev: DevId) {
 pub fn gro_cells_receive(cx: &mut Cx, skb: SkbId) -> Door {
     let dev = cx.skbs[skb].dev;
     let netdev = &cx.k.devs[dev];
-    let pkt = &cx.skbs[skb];
     // One of several segments has got bytes of its own as it came out (`iptunnel_pull_offloads`).
-    let is_cloned =
-        pkt.gso_size == 0 && (cx.skbs.is_cloned(skb) || cx.k.config.watched && pkt.ip.frag_max_size == 0);
+    let is_cloned = cx.skbs[skb].gso_size == 0 && cx.skbs.is_cloned(skb);
     if netdev.features & GRO == 0 || is_cloned {
         return Door::NetifRx { skb };
     }

@@ -175,9 +175,11 @@ pub fn ip_tunnel_encap(cx: &mut Cx, skb: SkbId, encap: &IpTunnelEncap, protocol:
             cx.skbs.push(skb, GUE_HLEN);
             cx.skbs.data_mut(skb)[..GUE_HLEN].copy_from_slice(GueHdr::new(protocol).as_bytes());
         }
-        // The source may not be known yet, as the route chooses it: then the checksum is wrong.
+        // The source may not be known yet, as the route chooses it: then the checksum is wrong. But it is left to a device that sends
+        // it away, and nobody looks at it before (`CHECKSUM_PARTIAL`).
         let ends = encap.csum.then_some((flow.saddr, flow.daddr));
         udp_push_header(cx, skb, (sport, encap.dport), ends);
+        cx.skbs[skb].ip_summed |= encap.csum;
     });
     IPPROTO_UDP
 }

@@ -154,7 +154,11 @@ pub fn inet_lookup(cx: &mut Cx, skb: SkbId, th: &TcpHdr) -> Option<SocketId> {
         local: (iph.daddr.get(), th.dest.get()),
         remote: (iph.saddr.get(), th.source.get()),
     };
-    match cx.k.sockets.tcp_hashinfo.connection(&key) {
+    let accepts = |sock: &SocketId| {
+        let socket = cx.k.sockets.get(*sock);
+        socket.is_none_or(|socket| inet_bound_dev_eq(cx, socket, skb, key.local.0))
+    };
+    match cx.k.sockets.tcp_hashinfo.connection(&key).filter(accepts) {
         Some(sock) => {
             cx.note(|cx| Note::Socket(describe(cx, sock)));
             Some(sock)

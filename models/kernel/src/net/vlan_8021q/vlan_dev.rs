@@ -173,12 +173,12 @@ fn vlan_dev_set_rx_mode(cx: &mut Cx, dev: DevId) {
     sync_rx_mode(cx, dev, real_dev, wanted);
 }
 
-fn vlan_dev_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) -> Result<(), Errno> {
+fn vlan_dev_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) -> Result<Mac, Errno> {
     let netdev = &cx.k.devs[dev];
     let (before, is_up, Some(real_dev)) =
         (netdev.addr, netdev.is_up(), netdev.vlan_dev_priv().map(|vlan| vlan.real_dev))
     else {
-        return Ok(());
+        return Ok(addr);
     };
     let real_addr = cx.k.devs[real_dev].addr;
     if is_up && addr != real_addr {
@@ -187,7 +187,7 @@ fn vlan_dev_set_mac_address(cx: &mut Cx, dev: DevId, addr: Mac) -> Result<(), Er
     if is_up && before != real_addr {
         dev_uc_del(cx, real_dev, before);
     }
-    Ok(())
+    Ok(addr)
 }
 
 /// It is at most that of the device below.

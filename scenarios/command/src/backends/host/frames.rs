@@ -1,25 +1,22 @@
-//! A packet tap on every device of a network namespace: one AF_PACKET socket bound to no device. A VLAN tag that stands beside a
-//! frame is written into it.
+//! A packet tap on every device of a network namespace: one AF_PACKET socket bound to no device, with a [ring](super::ring). A VLAN
+//! tag that stands beside a frame is written into it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{IoSliceMut, PipeReader, PipeWriter, pipe};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{PipeReader, PipeWriter, pipe};
+use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use glassnet_kernel::tables::vlan_tag::{VlanProto, VlanTag};
 use glassnet_scenarios::error::BackendError;
 use glassnet_scenarios::observation::Direction;
-use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvmsg,
-    setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket, sockopt};
+
+use super::ring::{Ring, Taken};
 
 /// A frame with the wall-clock time that the kernel stamped on it.
 #[derive(Clone, Debug)]
@@ -40,10 +37,18 @@ pub(super) struct Tap {
     /// Its closing tells the thread to end. The thread sleeps until then or until a frame comes: in virtual time it would
     /// otherwise wake a hundred times in each second of a day that nobody waits for.
     stop: PipeWriter,
-    thread: JoinHandle<Vec<SeenFrame>>,
+    thread: JoinHandle<Seen>,
 }
 
-/// Room for the frames of a flood that the reader has not taken yet, in bytes.
+/// What a tap saw.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub frames: Vec<SeenFrame>,
+    /// How many frames it had no room for.
+    pub lost: u32,
+}
+
+/// Room for long frames of a flood that the reader has not taken yet, in bytes.
 const RECEIVE_BUFFER: usize = 64 << 20;
 
 impl Tap {
@@ -55,14 +60,14 @@ impl Tap {
         let (opened, is_open) = mpsc::channel();
         let reader = Reader { machine: machine.into(), netns: name.into(), stopped, names: BTreeMap::new() };
         let thread = std::thread::spawn(move || match open(&netns) {
-            Ok(socket) => {
+            Ok(ring) => {
                 drop(netns);
                 let _ = opened.send(Ok(()));
-                reader.read(&socket)
+                reader.read(ring)
             }
             Err(e) => {
                 let _ = opened.send(Err(e));
-                Vec::new()
+                Seen::default()
             }
         });
         match is_open.recv() {
@@ -73,30 +78,20 @@ impl Tap {
     }
 
     /// Takes what is still queued, closes the tap and so lets go of the namespace.
-    pub fn stop(self) -> Vec<SeenFrame> {
+    pub fn stop(self) -> Seen {
         drop(self.stop);
         self.thread.join().unwrap_or_default()
     }
 }
 
-fn open(netns: &File) -> std::io::Result<OwnedFd> {
+fn open(netns: &File) -> std::io::Result<Ring> {
     setns(netns.as_fd(), CloneFlags::CLONE_NEWNET)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)?;
     setsockopt(&fd, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
+    // The kernel stamps frames when they are queued.
     setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
-    tell_tags(&fd)?;
-    Ok(fd)
-}
-
-/// The socket tells what the kernel knows of each frame besides its bytes: a VLAN tag that a device took out, or would put in.
-fn tell_tags(fd: &OwnedFd) -> std::io::Result<()> {
-    let (on, len) = (1_i32, size_of::<i32>() as libc::socklen_t);
-    // SAFETY: the option's value is an int that lives during the call.
-    let done = unsafe {
-        libc::setsockopt(fd.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_AUXDATA, (&raw const on).cast(), len)
-    };
-    if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    Ring::new(fd)
 }
 
 struct Reader {
@@ -109,57 +104,39 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(mut self, socket: &OwnedFd) -> Vec<SeenFrame> {
+    fn read(mut self, mut ring: Ring) -> Seen {
         let mut frames = Vec::new();
-        let mut buffer = vec![0; 1 << 16];
         let mut last_round = false;
         loop {
-            while let Ok(Some(mut frame)) = self.next(socket, &mut buffer) {
+            while let Ok(Some(taken)) = ring.take() {
+                let mut frame = self.seen(taken);
                 // A received frame has the time at which it was queued: one that is seen later is later.
                 frame.at_ns = frame.at_ns.max(frames.last().map_or(0, |last: &SeenFrame| last.at_ns));
                 frames.push(frame);
             }
             if last_round {
-                return frames;
+                return Seen { frames, lost: ring.lost() };
             }
             let mut either =
-                [socket.as_fd(), self.stopped.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+                [ring.socket().as_fd(), self.stopped.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
             let _ = poll(&mut either, PollTimeout::NONE);
             last_round = either[1].any().unwrap_or(false);
         }
     }
 
-    /// The next queued frame; none when the queue is empty. A device that goes down leaves an error in the
-    /// queue, which is not a frame and not an end.
-    fn next(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<SeenFrame>, Errno> {
-        loop {
-            match self.receive(socket, buffer) {
-                Err(Errno::EAGAIN) => return Ok(None),
-                Err(Errno::ENETDOWN | Errno::EINTR) => {}
-                Err(e) => return Err(e),
-                Ok(frame) => return Ok(Some(frame)),
-            }
-        }
-    }
-
-    fn receive(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<SeenFrame, Errno> {
-        let mut parts = [IoSliceMut::new(buffer)];
-        let mut space = nix::cmsg_space!(nix::sys::time::TimeSpec, libc::tpacket_auxdata);
-        let got = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
-        let (index, kind, length) =
-            (got.address.map_or(0, |a| a.ifindex()), got.address.map_or(0, |a| a.pkttype()), got.bytes);
-        let raw =
-            got.address.is_some_and(|a| !matches!(a.hatype(), libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK));
-        let messages: Vec<ControlMessageOwned> = got.cmsgs()?.collect();
-        let at_ns = messages.iter().find_map(stamp).unwrap_or_default();
-        let tag = messages.iter().find_map(vlan_tag);
-        let (machine, netns) = (self.machine.clone(), self.netns.clone());
-        let device = self.name(index);
-        let mut bytes = buffer[..length].to_vec();
-        if let Some(tag) = tag {
+    fn seen(&mut self, Taken { header, address, mut bytes }: Taken) -> SeenFrame {
+        if let Some(tag) = vlan_tag(&header) {
             tag.write_into(&mut bytes);
         }
-        Ok(SeenFrame { machine, netns, device, direction: direction(kind), at_ns, raw, bytes })
+        SeenFrame {
+            machine: self.machine.clone(),
+            netns: self.netns.clone(),
+            device: self.name(address.sll_ifindex as usize),
+            direction: direction(address.sll_pkttype),
+            at_ns: u128::from(header.tp_sec) * 1_000_000_000 + u128::from(header.tp_nsec),
+            raw: !matches!(address.sll_hatype, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK),
+            bytes,
+        }
     }
 
     fn name(&mut self, index: usize) -> String {
@@ -172,26 +149,11 @@ impl Reader {
     }
 }
 
-fn stamp(message: &ControlMessageOwned) -> Option<u128> {
-    match message {
-        ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(*at).as_nanos()),
-        _ => None,
-    }
-}
-
-/// The VLAN tag beside a frame: the last two numbers of `struct tpacket_auxdata`, if its first says that they hold.
-fn vlan_tag(message: &ControlMessageOwned) -> Option<VlanTag> {
+/// The VLAN tag beside a frame.
+fn vlan_tag(header: &libc::tpacket2_hdr) -> Option<VlanTag> {
     const VALID: u32 = libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID;
-    let ControlMessageOwned::Unknown(message) = message else { return None };
-    let header = message.cmsg_header;
-    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_PACKET, libc::PACKET_AUXDATA) {
-        return None;
-    }
-    let (status, rest) = message.data_bytes.split_first_chunk()?;
-    let [.., a, b, c, d] = *rest.first_chunk::<16>()?;
-    let proto = VlanProto::of(u16::from_ne_bytes([c, d]))?;
-    let is_there = u32::from_ne_bytes(*status) & VALID == VALID;
-    is_there.then_some(VlanTag { proto, tci: u16::from_ne_bytes([a, b]) })
+    let proto = VlanProto::of(header.tp_vlan_tpid).filter(|_| header.tp_status & VALID == VALID)?;
+    Some(VlanTag { proto, tci: header.tp_vlan_tci })
 }
 
 /// `sll_pkttype` of packet(7).

@@ -23,6 +23,7 @@ mod plain;
 mod probe;
 mod quiet;
 mod rig;
+mod ring;
 mod run;
 mod spaces;
 mod tool;

@@ -12,7 +12,7 @@ use glassnet_scenarios::observation::ChosenMac;
 use glassnet_wire::Mac;
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::frames::{SeenFrame, Tap};
+use super::frames::{Seen, SeenFrame, Tap};
 use super::inside::BR_NETFILTER;
 use super::links::{Link, Links};
 use super::machine::Machine;
@@ -114,11 +114,21 @@ impl Spaces {
             .collect();
         for inode in gone {
             if let Some(space) = self.open.remove(&inode) {
-                self.frames.extend(space.tap.stop());
+                self.close(space);
             }
         }
         self.note_macs();
         Ok(())
+    }
+
+    fn close(&mut self, space: Space) {
+        let Seen { frames, lost } = space.tap.stop();
+        if lost > 0 {
+            let Space { machine, name, .. } = space;
+            self.notices
+                .push(format!("{machine}/{name}: {lost} frames came faster than they were looked at"));
+        }
+        self.frames.extend(frames);
     }
 
     /// The NICs are plugged in, which got their addresses after they were made.
@@ -175,9 +185,7 @@ impl Spaces {
 
     /// Stops all taps and hands over what was seen.
     pub fn finish(mut self) -> (Vec<SeenFrame>, Vec<ChosenMac>, Vec<String>) {
-        for space in std::mem::take(&mut self.open).into_values() {
-            self.frames.extend(space.tap.stop());
-        }
+        std::mem::take(&mut self.open).into_values().for_each(|space| self.close(space));
         // Stable: what one namespace saw keeps its order where two stamps are equal.
         self.frames.sort_by_key(|f| f.at_ns);
         self.notices.dedup();
