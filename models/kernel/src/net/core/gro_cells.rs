@@ -4,6 +4,8 @@
 
 use super::dev::napi_schedule;
 use super::gro::napi_gro_end;
+use glassnet_sim::Nanos;
+
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{DevId, SkbId};
@@ -46,9 +48,31 @@ pub fn gro_cells_receive(cx: &mut Cx, skb: SkbId) -> Door {
     cell.push_back(skb);
     if cell.len() == 1 {
         cx.call(Func::NapiSchedule, None);
-        napi_schedule(cx, Napi::Device(dev, cpu.0));
+        schedule_poll(cx, dev);
     }
     Door::End
+}
+
+/// The poll comes behind that of the backlog. Where cables are veth pairs, that is one of all machines, so the poll waits for what they
+/// send at this moment, too.
+fn schedule_poll(cx: &mut Cx, dev: DevId) {
+    if cx.k.config.veth_cables && cx.k.config.exec_time == Nanos::ZERO {
+        let behind = Nanos(cx.k.config.settle_time.0 / 8);
+        return cx.set_timer(cx.now + behind, poll_now, dev.0);
+    }
+    poll_now(cx, dev.0);
+}
+
+fn poll_now(cx: &mut Cx, dev: u32) {
+    let (dev, cpu) = (DevId(dev), cx.cpu);
+    if cx
+        .k
+        .devs
+        .get(dev)
+        .is_some_and(|netdev| netdev.gro_cells.get(cpu.index()).is_some_and(|cell| !cell.is_empty()))
+    {
+        napi_schedule(cx, Napi::Device(dev, cpu.0));
+    }
 }
 
 /// The poll of a CPU's queue: each packet may be merged with those that wait (`LinkOps::poll`).
