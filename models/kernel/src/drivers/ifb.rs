@@ -25,6 +25,7 @@ pub static MODULE: Module = Module { links: &[&LINK_OPS], ..Module::named("ifb")
 /// Link kind `ifb`.
 static LINK_OPS: LinkOps = LinkOps {
     dellink: Some(ifb_dellink),
+    has_fixed_address: true,
     tasklet: Some(ifb_ri_tasklet),
     ethtool: EthtoolOps {
         get_drvinfo: Some(|_| DrvInfo {
