@@ -65,7 +65,7 @@ pub struct Script {
 
 impl Script {
     /// A socket drew a hash for its flow.
-    pub(crate) fn is_drawn(&mut self, hash: u32) {
+    pub(crate) fn note_drawn(&mut self, hash: u32) {
         if self.whose == Whose::Dice {
             self.drawn.insert(hash, None);
         }

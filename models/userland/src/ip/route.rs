@@ -196,7 +196,12 @@ impl Ip<'_> {
             args.take();
             match word {
                 "via" => hop.via = Some(via(args, family)?),
-                "dev" | "oif" => hop.dev = Some(self.dev(args.value()?)?),
+                "dev" | "oif" => {
+                    // `parse_one_nh` comes back with an error, where others end the program.
+                    let unparsed =
+                        |stop: Stop| Stop::error(255, stop.stderr + "Error: cannot parse nexthop\n");
+                    hop.dev = Some(self.dev(args.value()?).map_err(unparsed)?);
+                }
                 "weight" => {
                     let text = args.value()?;
                     let weight = super::args::number(text).filter(|weight| (1..=256).contains(weight));

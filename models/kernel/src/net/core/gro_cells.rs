@@ -65,12 +65,8 @@ fn schedule_poll(cx: &mut Cx, dev: DevId) {
 
 fn poll_now(cx: &mut Cx, dev: u32) {
     let (dev, cpu) = (DevId(dev), cx.cpu);
-    if cx
-        .k
-        .devs
-        .get(dev)
-        .is_some_and(|netdev| netdev.gro_cells.get(cpu.index()).is_some_and(|cell| !cell.is_empty()))
-    {
+    // The device may be gone, or about to go.
+    if cx.k.devs.get(dev).is_some_and(|netdev| netdev.gro_cells.len() > cpu.index()) {
         napi_schedule(cx, Napi::Device(dev, cpu.0));
     }
 }

@@ -82,7 +82,7 @@ pub fn sk_set_txhash(cx: &mut Cx, id: SocketId) {
     cx.k.tx_hashes += 1;
     let drawn = [u64::from(cx.machine().0), cx.k.tx_hashes].map(u64::to_le_bytes);
     let hash = (siphash(drawn.as_flattened(), cx.k.config.flow_hash_key) as u32).max(1);
-    cx.trace.script.is_drawn(hash);
+    cx.trace.script.note_drawn(hash);
     if let Some(socket) = cx.k.sockets.get_mut(id) {
         socket.txhash = hash;
     }
