@@ -44,7 +44,7 @@ pub const SETTLE: Duration = Duration::from_millis(1100);
 /// In virtual time a prompt begins where a slot of the timer wheel's second level does (8 ticks), after the one in which the last
 /// ended. On a real kernel a command is some fractions of a millisecond longer than in the model, where computing takes no time;
 /// so both are in the same tick again.
-pub const SLOT: Duration = Duration::from_millis(32);
+const SLOT: Duration = Duration::from_millis(32);
 
 /// The next time, of this clock, at which a prompt may begin.
 pub fn next_slot(now: Duration) -> Duration {

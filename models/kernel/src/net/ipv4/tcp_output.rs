@@ -214,10 +214,11 @@ fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) -
     let lo = cx.k.netns[netns].loopback;
     let skb = cx.skbs.alloc_skb(bytes.len(), lo);
     cx.skbs.data_mut(skb).copy_from_slice(&bytes);
-    skb_set_hash(&mut cx.skbs[skb], hash);
     if sending.truesize > 0 {
         cx.skbs[skb].truesize = sending.truesize;
         skb_set_owner_w(cx, skb, sock);
+    } else {
+        skb_set_hash(&mut cx.skbs[skb], hash);
     }
     let tp = tcp_sk(cx, sock);
     let confirms = tp.is_some_and(|tp| {

@@ -360,8 +360,8 @@ fn ip_vs_tunnel_xmit(cx: &mut Cx, skb: SkbId, id: ConnId, state: &HookState, iph
         };
         let (dev, segs) = (cx.skbs[skb].dev, cx.skbs[skb].gso_segs.max(1));
         // What a socket of this host sent has a number although it is not cut, as in front of the tunnel.
-        let is_cut = !dont_fragment || cx.skbs[skb].ip.flags & IGNORE_DF != 0;
-        let ident = if is_cut { ip_select_ident(cx, state.netns, segs) } else { 0 };
+        let needs_id = !dont_fragment || cx.skbs[skb].ip.flags & IGNORE_DF != 0;
+        let ident = if needs_id { ip_select_ident(cx, state.netns, segs) } else { 0 };
         push_ip_header(cx, skb, route, &header, ident);
         let pkt = &mut cx.skbs[skb];
         pkt.dev = if state.hook == Hook::LocalOut { route.dev } else { dev };
