@@ -238,6 +238,14 @@ impl Cx<'_> {
         clone
     }
 
+    /// A copy of a packet with bytes of its own (`pskb_copy`, include/linux/skbuff.h).
+    pub fn pskb_copy(&mut self, skb: SkbId) -> SkbId {
+        self.call(Func::PskbCopyFclone, skb);
+        let copy = self.skbs.copy_skb(skb);
+        self.nf_copy_ct(copy, skb);
+        copy
+    }
+
     /// What connection tracking knows of a packet is forgotten (`nf_reset_ct`, include/linux/skbuff.h).
     #[inline]
     pub fn nf_reset_ct(&mut self, skb: SkbId) {

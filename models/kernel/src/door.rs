@@ -261,6 +261,7 @@ functions! {
         }
         "net/core/skbuff.c" {
             SkbClone = skb_clone, Skb, "a second handle of the same bytes";
+            PskbCopyFclone = __pskb_copy_fclone, Skb, "a second packet with bytes of its own";
             SkbVlanUntag = skb_vlan_untag, Skb, "the VLAN tag moves from the frame to beside it";
             SkbSegment = skb_segment, Skb, "a merged packet becomes frames that fit the device";
             DevKfreeSkbAny = __dev_kfree_skb_any, Skb, "frees a sent packet, in an interrupt a little later";

@@ -48,7 +48,7 @@ fn copies(story: &Story, packet: u32) -> Vec<Copy> {
             copies.len() - 1
         });
         copies[copy].steps.push(at);
-        if step.func == Func::SkbClone || transmits(step.func) {
+        if matches!(step.func, Func::SkbClone | Func::PskbCopyFclone) || transmits(step.func) {
             maker = Some(copy);
         }
         if step.func.is_end() || matches!(step.kind, StepKind::Drop(_)) {

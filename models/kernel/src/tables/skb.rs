@@ -160,6 +160,8 @@ pub struct Skb {
     pub ipvs_property: bool,
     /// It has no more headroom than [`LL_RESERVED_SPACE`]: programs sent it by sockets other than TCP's.
     pub short_headroom: bool,
+    /// TCP keeps its bytes until they are acknowledged, so [others have them, too](SkbPool::is_cloned).
+    pub is_tcp_clone: bool,
     /// Its way through the rules is logged (`TRACE`).
     pub nf_trace: bool,
     /// The transmit queue that it takes; of a packet that came in by a card with several receive queues, one more than its queue.
@@ -288,6 +290,7 @@ impl SkbPool {
             nf_bridge: None,
             ipvs_property: false,
             short_headroom: false,
+            is_tcp_clone: false,
             nf_trace: false,
             queue_mapping: 0,
             has_frag_list: false,
@@ -332,12 +335,13 @@ impl SkbPool {
     pub fn copy_skb(&mut self, id: SkbId) -> SkbId {
         let copy = self.clone_skb(id);
         self.unshare(copy, 0);
+        self.skbs[copy.index()].is_tcp_clone = false;
         copy
     }
 
     /// Others have the packet's bytes too (`skb_cloned`).
     pub fn is_cloned(&self, id: SkbId) -> bool {
-        self.bufs.is_shared(self[id].buf)
+        self[id].is_tcp_clone || self.bufs.is_shared(self[id].buf)
     }
 
     /// Gives the packet's place and its hold on the bytes back. Only [`crate::Cx`] calls it,
@@ -541,6 +545,7 @@ impl SkbPool {
         let skb = &mut self.skbs[id.index()];
         skb.buf = new;
         skb.short_headroom &= headroom <= LL_RESERVED_SPACE;
+        skb.is_tcp_clone = false;
         for at in [
             &mut skb.data,
             &mut skb.tail,

@@ -12,12 +12,14 @@ const CONFIRMS: u64 = 1 << 31;
 const TAGGED: u64 = 1 << 30;
 /// The packet has [no more headroom](crate::tables::skb::Skb::short_headroom) at the other end of a veth pair.
 const SHORT_HEADROOM: u64 = 1 << 29;
+/// [TCP has the packet's bytes](crate::tables::skb::Skb::is_tcp_clone) at the other end of a veth pair, too.
+const TCP_CLONE: u64 = 1 << 27;
 /// The hash of its flow is of addresses and ports, or drawn by its socket.
 const L4_HASH: u64 = 1 << 28;
 /// From this bit on stands the hash of its flow.
 const HASH: u32 = 32;
 /// The number of the packet.
-const PACKET: u64 = L4_HASH - 1;
+const PACKET: u64 = TCP_CLONE - 1;
 
 /// Notes on a frame what is known of its packet.
 pub(super) fn note(cx: &mut Cx, skb: SkbId, frame: BufId) {
@@ -26,6 +28,7 @@ pub(super) fn note(cx: &mut Cx, skb: SkbId, frame: BufId) {
         (pkt.vlan_tag.is_some(), TAGGED),
         (pkt.dst_pending_confirm && is_veth, CONFIRMS),
         (pkt.short_headroom && is_veth, SHORT_HEADROOM),
+        (pkt.is_tcp_clone && is_veth, TCP_CLONE),
         (pkt.l4_hash && is_veth, L4_HASH),
     ];
     let noted = notes.iter().fold(0, |noted, (holds, note)| if *holds { noted | note } else { noted });
@@ -49,7 +52,7 @@ pub(super) fn build_skb(cx: &mut Cx, dev: DevId, frame: BufId) -> SkbId {
     let skb = cx.skbs.build_skb(frame, 0, dev);
     let pkt = &mut cx.skbs[skb];
     (pkt.packet, pkt.dst_pending_confirm) = (packet, tag & CONFIRMS != 0);
-    pkt.short_headroom = tag & SHORT_HEADROOM != 0;
+    (pkt.short_headroom, pkt.is_tcp_clone) = (tag & SHORT_HEADROOM != 0, tag & TCP_CLONE != 0);
     (pkt.hash, pkt.l4_hash) = ((tag >> HASH) as u32, tag & L4_HASH != 0);
     skb
 }

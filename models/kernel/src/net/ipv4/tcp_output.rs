@@ -234,6 +234,8 @@ fn transmit(cx: &mut Cx, sock: SocketId, mut bytes: Vec<u8>, sending: Sending) -
         (pkt.gso_size, pkt.gso_segs, pkt.ip_summed) = (sending.mss as u16, sending.segs as u16, true);
     }
     let synack = flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK;
+    // What is to be acknowledged stays in the queue; a SYN/ACK is made anew.
+    cx.skbs[skb].is_tcp_clone = sending.truesize > 0 || flags & (TCP_SYN | TCP_FIN) != 0 && !synack;
     let (counters, segs) = (&mut cx.k.netns[netns].ipv4.snmp.tcp, u64::from(sending.segs));
     // Retransmissions are not counted, but a SYN/ACK is made anew.
     counters.OutSegs += if !sending.again || synack { segs } else { 0 };

@@ -371,13 +371,14 @@ fn ip_vs_tunnel_xmit(cx: &mut Cx, skb: SkbId, id: ConnId, state: &HookState, iph
     })
 }
 
-/// The packet itself, or one with headroom in its place (`ip_vs_prepare_tunneled_skb`).
+/// The packet itself, or one with headroom and bytes of its own in its place (`ip_vs_prepare_tunneled_skb`).
 fn with_headroom(cx: &mut Cx, skb: SkbId) -> SkbId {
-    if !cx.skbs[skb].short_headroom {
+    let is_short = cx.skbs[skb].short_headroom;
+    if !is_short && !cx.skbs.is_cloned(skb) {
         return skb;
     }
-    let new = cx.skb_clone(skb);
-    cx.skbs[new].short_headroom = false;
+    let new = if is_short { cx.skb_clone(skb) } else { cx.pskb_copy(skb) };
+    (cx.skbs[new].short_headroom, cx.skbs[new].is_tcp_clone) = (false, false);
     cx.consume_skb(skb);
     new
 }
