@@ -68,6 +68,7 @@ rules! {
     what_the_kernel_logs: "kernel-log",
     which_table_routes_what: "l3mdev",
     what_the_link_layer_takes: "link-layer",
+    which_ports_the_kernel_chooses: "local-ports",
     what_macvlan_devices_do: "macvlan",
     marks_of_replies: "marks",
     what_matches_see: "matches",

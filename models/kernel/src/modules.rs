@@ -107,12 +107,15 @@ static IPV4: Module = Module {
         &ipv4::af_inet::SYSCTLS,
         &ipv4::fib_semantics::SYSCTLS,
         &ipv4::icmp::SYSCTLS,
+        &ipv4::inet_connection_sock::SYSCTLS,
         &ipv4::ip_fragment::SYSCTLS,
         &ipv4::ip_output::SYSCTLS,
+        &ipv4::local_ports::SYSCTLS,
         &ipv4::route::SYSCTLS,
         &ipv4::route_errors::SYSCTLS,
         &ipv4::route_multipath::SYSCTLS,
         &ipv4::syncookies::SYSCTLS,
+        &ipv4::tcp_minisocks::SYSCTLS,
         &ipv4::tcp_output::SYSCTLS,
         &ipv4::tcp_timer::SYSCTLS,
         &ipv4::sysctl_net_ipv4::ARP_GC_SYSCTLS,
@@ -122,6 +125,7 @@ static IPV4: Module = Module {
         &ipv4::sysctl_net_ipv4::OTHER_CONF_SYSCTLS,
         &ipv4::sysctl_net_ipv4::ROUTE_SYSCTLS,
         &ipv4::sysctl_net_ipv4::SYSCTLS,
+        &ipv4::sysctl_net_ipv4::TCP_SYSCTLS,
     ],
     ..Module::UNNAMED
 };

@@ -232,14 +232,17 @@ fn invalid_syntax(process: &mut Process, file: &str, line: usize) {
 /// Splits `key=value`.
 fn split(setting: &str) -> Option<(&str, &str)> {
     let (key, value) = setting.split_once('=')?;
-    let (key, value) = (key.trim(), value.trim());
-    (!key.is_empty() && !value.is_empty()).then_some((key, value))
+    Some((key.trim(), value.trim()))
 }
 
 /// Sets a value; errors of a key with `-` before it are ignored.
 fn set(process: &mut Process, opts: &Options, (word, value): (&str, &str)) -> i32 {
     let (word, ignore) = word.strip_prefix('-').map_or((word, opts.ignore), |rest| (rest, true));
     let (key, path) = locate(word);
+    if key.is_empty() {
+        process.eprint("sysctl: Path is not under /proc/sys/: /proc/sys/\n");
+        return 1;
+    }
     let mode = match node(process, &path) {
         Ok(Node::File { mode }) => mode,
         Ok(_) | Err(_) => return cannot_stat(process, &Options { ignore, ..Options::default() }, &path),

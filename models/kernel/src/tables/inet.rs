@@ -16,9 +16,6 @@ use crate::tables::inet_types::{
 use crate::tables::neigh_parms::NeighParms;
 use crate::tables::route_types::Scope;
 
-/// The ports that the kernel chooses from, first and last (`ip_local_port_range`).
-pub const LOCAL_PORT_RANGE: (u16, u16) = (32_768, 60_999);
-
 /// An address of a device (`struct in_ifaddr`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InIfaddr {

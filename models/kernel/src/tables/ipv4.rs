@@ -10,6 +10,7 @@ use crate::ids::DevId;
 use super::fib::Fib;
 use super::frag::FragTable;
 use super::inet_conf::Ipv4Conf;
+use super::local_ports::LocalPorts;
 use super::neigh_parms::NeighParms;
 use super::prefix_map::PrefixMap;
 use super::route::{FibExceptions, RouteMemo};
@@ -62,6 +63,8 @@ pub struct Ipv4Netns {
     pub icmp_global: IcmpGlobal,
     /// Last IP identification used (`ip_idents`).
     pub ident: u16,
+    /// The ports that the kernel chooses from.
+    pub local_ports: LocalPorts,
     /// Last ephemeral UDP port used.
     pub last_port: u16,
 }

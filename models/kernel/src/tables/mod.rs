@@ -31,6 +31,7 @@ pub mod jiffies;
 pub mod klog;
 pub mod l3mdev;
 pub mod link_watch;
+pub mod local_ports;
 pub mod macvlan;
 pub mod mc_filter;
 pub mod neigh;

@@ -58,7 +58,7 @@ counters!(
     /// Modelled TCP counters of the `TcpExt:` lines.
     #[allow(non_snake_case)]
     TcpExtMib {
-        EmbryonicRsts, TW, DelayedACKs, ListenOverflows, ListenDrops, TCPTimeouts, TCPLossProbes,
+        EmbryonicRsts, TW, TWKilled, DelayedACKs, ListenOverflows, ListenDrops, TCPTimeouts, TCPLossProbes,
         TCPAbortOnData, TCPAbortOnClose, TCPAbortOnTimeout, TCPSynRetrans, TCPWinProbe, TCPKeepAlive,
         TcpTimeoutRehash, TcpDuplicateDataRehash, TCPHPAcks, TCPPureAcks, TCPOrigDataSent, TCPDelivered, TCPAutoCorking, TCPSackRecovery,
         TCPFastRetrans, TCPSlowStartRetrans, TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPHystartDelayDetect,

@@ -9,14 +9,16 @@ use super::tcp_sk::tcp_sk;
 use crate::Cx;
 use crate::ids::{NetnsId, SocketId};
 use crate::netlink::Errno;
-use crate::tables::inet::LOCAL_PORT_RANGE;
+use crate::sysctl::{INT, Sysctl, SysctlTable};
 use crate::tables::inet_hashtables::ConnectionKey;
+use crate::tables::sysctl::Setting;
 use crate::tables::tcp_sock::{RequestQueue, TcpState};
 
-const FIRST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.0;
-const LAST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.1;
-/// Maximum length of an accept queue (`somaxconn`).
-const SOMAXCONN: usize = 4096;
+/// Maximum length of an accept queue, connections.
+static SOMAXCONN: Setting = Setting::new("somaxconn", 4096);
+
+/// Sysctls of listeners.
+pub static SYSCTLS: SysctlTable = SysctlTable::new("net/core", &[Sysctl::net(&SOMAXCONN).range(0, INT.1)]);
 
 /// The socket may not have this address and port beside one that has it (`inet_csk_bind_conflict`).
 fn bind_conflict(cx: &Cx, sock: SocketId, address: Ipv4Addr, other: SocketId) -> bool {
@@ -50,7 +52,8 @@ pub fn inet_csk_get_port(cx: &mut Cx, sock: SocketId, address: Ipv4Addr, port: u
     }
     let port = match port {
         // bind(2) prefers odd ephemeral ports, connect(2) even ones.
-        0 => ephemeral(cx, 1, |cx, port| is_free(cx, netns, sock, address, port)).ok_or(Errno::EADDRINUSE)?,
+        0 => ephemeral(cx, netns, 1, |cx, port| is_free(cx, netns, sock, address, port))
+            .ok_or(Errno::EADDRINUSE)?,
         port if is_free(cx, netns, sock, address, port) => port,
         _ => return Err(Errno::EADDRINUSE),
     };
@@ -73,15 +76,19 @@ pub fn inet_put_port(cx: &mut Cx, sock: SocketId) {
     cx.k.sockets.tcp_hashinfo.unbind(netns, port, sock);
 }
 
-/// A free ephemeral port, if possible of this parity.
-fn ephemeral(cx: &mut Cx, parity: u32, free: impl Fn(&Cx, u16) -> bool) -> Option<u16> {
-    let pairs = u32::from(LAST_EPHEMERAL - FIRST_EPHEMERAL).div_ceil(2);
+/// A free port of the namespace's range, if possible of this parity, counted from the first one. The last one of an odd number of
+/// ports is not taken, unless there is no other.
+fn ephemeral(cx: &mut Cx, netns: NetnsId, parity: u32, free: impl Fn(&Cx, u16) -> bool) -> Option<u16> {
+    let ports = &cx.k.netns[netns].ipv4.local_ports;
+    let (first, count) = (u32::from(ports.range.0), ports.all().len() as u32);
+    let pairs = (count / 2).max(1);
     let start = cx.dice.below(u64::from(pairs)) as u32;
     let order = |parity: u32| {
-        (0..pairs)
-            .map(move |step| (u32::from(FIRST_EPHEMERAL) + 2 * ((start + step) % pairs) + parity) as u16)
+        let offsets = (0..pairs).map(move |step| 2 * ((start + step) % pairs) + parity);
+        offsets.filter(move |offset| *offset < count).map(move |offset| (first + offset) as u16)
     };
-    order(parity).chain(order(1 - parity)).find(|port| free(cx, *port))
+    let reserved = |cx: &Cx, port| cx.k.netns[netns].ipv4.local_ports.is_reserved(port);
+    order(parity).chain(order(1 - parity)).find(|port| !reserved(cx, *port) && free(cx, *port))
 }
 
 /// A port for a connection to `remote` (`__inet_hash_connect`).
@@ -106,7 +113,7 @@ pub fn inet_hash_connect(
         });
         table.connection(&key).is_none() && !held
     };
-    ephemeral(cx, 0, free).ok_or(Errno::EADDRNOTAVAIL)
+    ephemeral(cx, netns, 0, free).ok_or(Errno::EADDRNOTAVAIL)
 }
 
 /// Starts to listen (`listen(2)`).
@@ -115,7 +122,8 @@ pub fn inet_hash_connect(
 ///
 /// EINVAL for a connected socket, EADDRINUSE if another socket listens on the port.
 pub fn inet_csk_listen_start(cx: &mut Cx, sock: SocketId, backlog: usize) -> Result<(), Errno> {
-    let backlog = backlog.min(SOMAXCONN);
+    let netns = cx.k.sockets.get(sock).ok_or(Errno::EBADF)?.netns;
+    let backlog = backlog.min(cx.k.netns[netns].sysctls.get(&SOMAXCONN) as usize);
     let tp = tcp_sk(cx, sock).ok_or(Errno::EOPNOTSUPP)?;
     match tp.state {
         TcpState::Listen => {

@@ -24,6 +24,7 @@ pub mod ip_tunnel;
 pub mod ip_tunnel_core;
 pub mod ip_tunnel_ctl;
 pub mod ipip;
+pub mod local_ports;
 pub mod netfilter;
 pub mod ping;
 pub mod raw;

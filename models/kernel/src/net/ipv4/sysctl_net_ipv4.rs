@@ -9,13 +9,26 @@ use crate::ids::{DevId, NetnsId};
 use crate::kernel::INIT_NET;
 use crate::net::core::neighbour::schedule_gc;
 use crate::netlink::Errno;
-use crate::sysctl::{At, INT, Sysctl, SysctlTable};
+use crate::sysctl::{At, INT, Sysctl, SysctlTable, Word};
 use crate::tables::inet_conf::{CONF_COUNT, CONF_TABLE, Conf};
 use crate::tables::neigh_parms::{NEIGH_SYSCTLS, NeighSysctl, NeighVar};
 use crate::tables::sysctl::ConfOf;
 use crate::{Cx, Kernel};
 
 const SECOND: u64 = 1_000_000_000;
+
+/// A file that holds these words, and takes no others.
+macro_rules! only {
+    ($name:literal, $words:literal) => {
+        Sysctl::word(
+            $name,
+            Word {
+                get: |_, _| $words.to_owned(),
+                set: |_, _, text| if text == $words { Ok(()) } else { Err(Errno::EOPNOTSUPP) },
+            },
+        )
+    };
+}
 
 /// Settings of the namespace. Not modelled: IGMP reports and the groups of sockets.
 pub static SYSCTLS: SysctlTable = SysctlTable::new(
@@ -24,6 +37,26 @@ pub static SYSCTLS: SysctlTable = SysctlTable::new(
         Sysctl::new("ip_forward", ip_forward, set_ip_forward),
         Sysctl::not_followed("igmp_max_memberships", |_, _, _| 20),
         Sysctl::not_followed("igmp_qrv", |_, _, _| 2).range(1, INT.1),
+    ],
+);
+
+/// Settings of TCP that keep their values. Not modelled: another congestion control than CUBIC, ECN of connections, fast open, probes for
+/// a path's MTU, ports in TIME_WAIT that a connection to the same end takes over.
+pub static TCP_SYSCTLS: SysctlTable = SysctlTable::new(
+    "net/ipv4",
+    &[
+        Sysctl::not_followed("tcp_abort_on_overflow", |_, _, _| 0).range(0, 1),
+        only!("tcp_allowed_congestion_control", "reno cubic"),
+        only!("tcp_available_congestion_control", "reno cubic").mode(0o444),
+        only!("tcp_congestion_control", "cubic"),
+        Sysctl::not_followed("tcp_ecn", |_, _, _| 2).range(0, 2),
+        Sysctl::not_followed("tcp_fastopen", |_, _, _| 1),
+        Sysctl::not_followed("tcp_moderate_rcvbuf", |_, _, _| 1).range(0, 1),
+        Sysctl::not_followed("tcp_mtu_probing", |_, _, _| 0).range(0, 2),
+        Sysctl::not_followed("tcp_rfc1337", |_, _, _| 0).range(0, 1),
+        Sysctl::not_followed("tcp_sack", |_, _, _| 1).range(0, 1),
+        Sysctl::not_followed("tcp_tw_reuse", |_, _, _| 2).range(0, 2),
+        Sysctl::not_followed("tcp_window_scaling", |_, _, _| 1).range(0, 1),
     ],
 );
 

@@ -19,7 +19,7 @@ use crate::tables::tcp_queue::TcpSkb;
 use crate::tables::tcp_sock::{TcpSock, TcpState};
 use glassnet_wire::tcp::{TCP_FIN, TCP_PSH};
 
-/// Timeout of FIN_WAIT2 after close(2) (`tcp_fin_timeout`), and of TIME_WAIT (`TCP_TIMEWAIT_LEN`).
+/// Timeout of TIME_WAIT.
 pub const TCP_TIMEWAIT_LEN: Nanos = Nanos::from_secs(60);
 
 /// Takes the socket's pending error (`sock_error`).

@@ -11,7 +11,7 @@ use super::ip_input::{ip_hdr, snmp};
 use super::route::{dst_metric, dst_metric_advmss, dst_mtu, ip_route_output_flow};
 use super::syncookies::{SynFlood, tcp_syn_flood_action};
 use super::tcp::{connection_key, tcp_abort, tcp_done};
-use super::tcp_minisocks::{send_cookie, tcp_check_req, tcp_time_wait};
+use super::tcp_minisocks::{inet_twsk_schedule, send_cookie, tcp_check_req, tcp_fin_time, tcp_time_wait};
 use super::tcp_options::{TcpOptions, tcp_header, tcp_options_write, tcp_parse_options, with_options};
 use super::tcp_output::{
     TCP_FWMARK_ACCEPT, TCP_TIMESTAMPS, prepare, tcp_time_stamp, tcp_transmit_machines, tcp_write_xmit,
@@ -346,8 +346,8 @@ fn tcp_settle(cx: &mut Cx, sock: SocketId, before: TcpState) {
             tcp_abort(cx, sock);
         }
         TcpState::FinWait2 if orphan && tp.ends_at.is_none() => {
-            tp.ends_at = Some(now + super::tcp::TCP_TIMEWAIT_LEN);
-            tcp_ext(cx, sock, |counters| counters.TW += 1);
+            let wait = tcp_fin_time(cx, sock);
+            inet_twsk_schedule(cx, sock, wait);
         }
         _ => {}
     }

@@ -2,6 +2,7 @@
 //!
 //! Kernel: net/ipv4/tcp_minisocks.c
 
+use glassnet_sim::Nanos;
 use glassnet_wire::tcp::{TCP_ACK, TCP_RST, TCP_SYN, TcpHdr};
 
 use super::ip_input::snmp;
@@ -18,9 +19,19 @@ use super::tcp_timer::{syn_came_again, tcp_reset_timer};
 use crate::Cx;
 use crate::door::{Door, Func};
 use crate::ids::{SkbId, SocketId};
+use crate::netlink::Errno;
+use crate::sysctl::{At, Sysctl, SysctlTable, set_net};
 use crate::tables::drop_reason::DropReason;
 use crate::tables::snmp::TcpExtMib;
+use crate::tables::sysctl::Setting;
 use crate::tables::tcp_sock::{SynCookie, before};
+
+/// How long an orphan waits for the other side's FIN, s.
+static FIN_TIMEOUT: Setting = Setting::new("tcp_fin_timeout", 60);
+
+/// Sysctls of the ends of connections.
+pub static SYSCTLS: SysctlTable =
+    SysctlTable::new("net/ipv4", &[Sysctl::net(&FIN_TIMEOUT).set(set_fin_timeout)]);
 
 /// Handles a segment for a connection whose handshake is not complete. `None`: it completes it.
 ///
@@ -152,15 +163,41 @@ pub fn cookie_v4_check(cx: &mut Cx, listener: SocketId, skb: SkbId, th: &TcpHdr)
     Some(cx.kfree_skb(skb, DropReason::NotSpecified))
 }
 
+/// How long a connection that no program has waits in FIN_WAIT2 (`tcp_fin_time`).
+pub fn tcp_fin_time(cx: &mut Cx, sock: SocketId) -> Nanos {
+    let Some(socket) = cx.k.sockets.get(sock) else { return TCP_TIMEWAIT_LEN };
+    let set = Nanos::from_secs(cx.k.netns[socket.netns].sysctls.get(&FIN_TIMEOUT) as u64);
+    let rto = socket.tcp.as_ref().map_or(Nanos::ZERO, |tp| tp.icsk.rto);
+    set.max(Nanos(rto.0 * 7 / 2))
+}
+
+/// Linux keeps a connection that waits longer as a socket for a while.
+fn set_fin_timeout(cx: &mut Cx, at: At, row: &Sysctl, value: i64) -> Result<(), Errno> {
+    if value < 0 || value as u64 > TCP_TIMEWAIT_LEN.0 / Nanos::from_secs(1).0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    set_net(cx, at, row, value)
+}
+
+/// The connection ends after this time. It is counted once, in FIN_WAIT2 or TIME_WAIT (net/ipv4/inet_timewait_sock.c).
+pub fn inet_twsk_schedule(cx: &mut Cx, sock: SocketId, wait: Nanos) {
+    /// Who ends earlier counts as killed.
+    const LEAST_WAIT: Nanos = Nanos::from_secs(4);
+    let ends_at = cx.now + wait;
+    let Some(tp) = tcp_sk(cx, sock) else { return };
+    if tp.ends_at.replace(ends_at).is_none() {
+        let is_killed = wait <= LEAST_WAIT;
+        tcp_ext(cx, sock, |counters| {
+            counters.TW += u64::from(!is_killed);
+            counters.TWKilled += u64::from(is_killed);
+        });
+    }
+}
+
 /// Enters TIME_WAIT.
 pub fn tcp_time_wait(cx: &mut Cx, sock: SocketId) {
-    let now = cx.now;
-    // An orphan in FIN_WAIT2 is one already (`__inet_twsk_schedule`).
-    if tcp_sk(cx, sock).is_some_and(|tp| tp.ends_at.is_none()) {
-        tcp_ext(cx, sock, |counters| counters.TW += 1);
-    }
+    inet_twsk_schedule(cx, sock, TCP_TIMEWAIT_LEN);
     let Some(tp) = tcp_sk(cx, sock) else { return };
-    tp.ends_at = Some(now + TCP_TIMEWAIT_LEN);
     (tp.timer_at, tp.icsk.timer, tp.keepalive) = (None, None, None);
     keep_unread(tp);
     tp.done = true;

@@ -27,12 +27,8 @@ use crate::net::core::rps::sock_rps_save_rxhash;
 use crate::net::core::sock::{hears_of_full_devices, sock_queue_rcv_skb};
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::inet::LOCAL_PORT_RANGE;
 use crate::tables::route::{RTCF_BROADCAST, RTCF_MULTICAST};
 use crate::tables::socket::{PmtuDisc, Queued, SockKind, Socket};
-
-const FIRST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.0;
-const LAST_EPHEMERAL: u16 = LOCAL_PORT_RANGE.1;
 
 /// Sends a datagram to an address and port; `None`: to where the socket is connected.
 ///
@@ -99,12 +95,13 @@ fn udp_send_skb(cx: &mut Cx, sock: SocketId, skb: SkbId, door: Door) -> Result<(
 
 /// A free port (`udp_lib_get_port`).
 fn udp_lib_get_port(cx: &mut Cx, netns: NetnsId) -> Option<u16> {
-    let span = u64::from(LAST_EPHEMERAL - FIRST_EPHEMERAL) + 1;
-    let start = cx.dice.below(span) as u16;
-    let taken = |port: u16| cx.k.sockets.bound(netns, SockKind::Udp, port).next().is_some();
-    (0..span as u16)
-        .map(|step| FIRST_EPHEMERAL + ((u32::from(start) + u32::from(step)) % span as u32) as u16)
-        .find(|port| !taken(*port))
+    let count = cx.k.netns[netns].ipv4.local_ports.all().len();
+    let start = cx.dice.below(count as u64) as usize;
+    let ports = &cx.k.netns[netns].ipv4.local_ports;
+    let is_free = |port: &u16| {
+        !ports.is_reserved(*port) && cx.k.sockets.bound(netns, SockKind::Udp, *port).next().is_none()
+    };
+    ports.all().cycle().skip(start).take(count).find(is_free)
 }
 
 fn route_and_build(

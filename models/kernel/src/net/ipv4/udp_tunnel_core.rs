@@ -19,7 +19,6 @@ use crate::ids::{DevId, NetnsId, SkbId, SocketId};
 use crate::net::core::flow_dissector::skb_get_hash;
 use crate::netlink::Errno;
 use crate::tables::drop_reason::DropReason;
-use crate::tables::inet::LOCAL_PORT_RANGE;
 use crate::tables::ip_tunnel::{IpTunnelInfo, IpTunnelKey, TUNNEL_CSUM};
 use crate::tables::route::Rtable;
 use crate::tables::socket::SockKind;
@@ -79,9 +78,10 @@ pub fn udp_tunnel_sock_release(cx: &mut Cx, sock: SocketId) {
 }
 
 /// The outer source port: the same for all packets of a flow (`udp_flow_src_port`). A range of no ports stands for the
-/// kernel's own choice.
+/// namespace's own choice.
 pub fn udp_flow_src_port(cx: &mut Cx, skb: SkbId, range: (u16, u16)) -> u16 {
-    let (min, max) = if range.0 >= range.1 { LOCAL_PORT_RANGE } else { range };
+    let netns = cx.k.devs[cx.skbs[skb].dev].netns;
+    let (min, max) = if range.0 >= range.1 { cx.k.netns[netns].ipv4.local_ports.range } else { range };
     let hash = skb_get_hash(cx, skb);
     let hash = hash ^ hash << 16;
     ((u64::from(hash) * u64::from(max - min)) >> 32) as u16 + min
