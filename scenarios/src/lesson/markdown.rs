@@ -33,6 +33,8 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
     Ok((FrontMatter { title: raw.title, topology, measures }, blocks))
 }
 
+const TOPOLOGY: &str = r#"a topology is like `{ nodes: { a: {}, b: {} }, links: [{ endpoints: ["a:eth0", "b:eth0"] }] }`"#;
+
 /// Parses YAML at a range of the text.
 pub(super) fn read_yaml<'de, T: Deserialize<'de>>(
     reader: &Reader<'de>,
@@ -44,9 +46,18 @@ pub(super) fn read_yaml<'de, T: Deserialize<'de>>(
         let offset = plain.location().and_then(|at| at.span().byte_offset()).unwrap_or(0) as usize;
         let start = range.start + offset.min(yaml.len());
         let message = plain.to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message).to_string();
+        let message = match message.split(" at line ").next().unwrap_or(&message) {
+            "expected mapping start" => "names with values are expected here (`name: …`)",
+            "expected sequence start" => "a list is expected here (`[…]`, or lines that begin with `-`)",
+            other => other,
+        };
         let word = word_at(reader.source, start);
-        reader.error(word, message, "here")
+        let top = yaml[..start - range.start].lines().rfind(|line| line.starts_with(char::is_alphabetic));
+        if top.is_some_and(|line| line.starts_with("topology")) {
+            reader.error_with_help(word, message, "here", TOPOLOGY)
+        } else {
+            reader.error(word, message, "here")
+        }
     })
 }
 

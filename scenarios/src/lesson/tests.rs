@@ -54,6 +54,8 @@ fn errors_underline_the_text() {
         ("x.md", "---\ntitle: t\n".into(), 1, "---", "never closed"),
         ("x.md", "---\ntitle: t\n---\n".into(), 2, "title", "topology"),
         ("x.md", topology("  machines: 3"), 5, "machines", "machines"),
+        ("x.md", topology("  links: { a: b }"), 5, "{", "a list is expected"),
+        ("x.md", topology("  links: [\"a:eth0 b:eth0\"]"), 5, "a", "names with values are expected"),
         ("x.md", topology("  links: [{ endpoints: [\"a:eth0\", \"b:eth0\"] }]"), 5, "b:eth0", "nowhere"),
         ("x.md", topology("  links: [{ endpoints: [\"a:eth0\"] }]"), 5, "[", "two endpoints"),
         ("x.md", topology("  links: [{ endpoints: [\"a:e\", \"a:e\"] }]"), 5, "a:e", "already has a cable"),
