@@ -33,7 +33,8 @@ pub(super) fn parse(reader: &Reader) -> Result<(FrontMatter, Vec<Block>), Lesson
     Ok((FrontMatter { title: raw.title, topology, measures }, blocks))
 }
 
-const TOPOLOGY: &str = r#"a topology is like `{ nodes: { a: {}, b: {} }, links: [{ endpoints: ["a:eth0", "b:eth0"] }] }`"#;
+const TOPOLOGY: &str =
+    r#"a topology is like `{ nodes: { a: {}, b: {} }, links: [{ endpoints: ["a:eth0", "b:eth0"] }] }`"#;
 
 /// Parses YAML at a range of the text.
 pub(super) fn read_yaml<'de, T: Deserialize<'de>>(

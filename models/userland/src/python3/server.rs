@@ -65,7 +65,12 @@ pub async fn main(process: &mut Process, args: &[&str]) -> i32 {
     };
     let socket = Sock::stream(process);
     socket.set(|opts| opts.reuseaddr = true);
-    if let Err(errno) = socket.bind(address, options.port).and_then(|()| socket.listen(BACKLOG)) {
+    if let Err(errno) = socket.bind(address, options.port) {
+        process.eprint(traceback(errno));
+        return 1;
+    }
+    ask_own_name(process, address).await;
+    if let Err(errno) = socket.listen(BACKLOG) {
         process.eprint(traceback(errno));
         return 1;
     }
@@ -76,6 +81,19 @@ pub async fn main(process: &mut Process, args: &[&str]) -> i32 {
     serve(process, &socket, &root).await;
     process.print("\nKeyboard interrupt received, exiting.\n");
     0
+}
+
+/// Asks what the server's name is (`socket.getfqdn`), of which nothing shows but the time that it takes: before, nobody is listened to.
+async fn ask_own_name(process: &mut Process, address: Ipv4Addr) {
+    let name = match address.is_unspecified() {
+        true => process.world().kernel(process.machine).hostname.clone(),
+        false => address.to_string(),
+    };
+    let mut hosts = Hosts::read(process).await;
+    if let Ok(address) = hosts.address(process, &name).await {
+        // Without an answer the server goes by its address.
+        _ = hosts.learn(process, address).await;
+    }
 }
 
 fn parse(process: &mut Process, args: &[&str]) -> Result<Options, i32> {
