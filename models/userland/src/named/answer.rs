@@ -194,6 +194,7 @@ pub fn message(
             (PacketFlag::RECURSION_DESIRED, query.has_flags(PacketFlag::RECURSION_DESIRED)),
             (PacketFlag::RECURSION_AVAILABLE, recursion),
             (PacketFlag::TRUNCATION, truncated),
+            (PacketFlag::CHECKING_DISABLED, query.has_flags(PacketFlag::CHECKING_DISABLED)),
         ] {
             if set {
                 packet.set_flags(flag);

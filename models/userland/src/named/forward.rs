@@ -11,7 +11,7 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE
 use super::answer::Answer;
 use super::zone::Record;
 use super::{Client, Server, after};
-use crate::dig::lookup::opt;
+use crate::dig::lookup::{COOKIE, opt};
 use crate::dig::text::kind_name;
 use crate::process::Process;
 use crate::resolver::exchange::PORT;
@@ -22,6 +22,10 @@ const PATIENCE: Nanos = Nanos::from_millis(1_200);
 const ROUNDS: usize = 4;
 /// How long an answer is kept that says no and names no time, seconds.
 const NO_TTL: u32 = 0;
+/// How long it is kept that nobody gave an answer (`servfail-ttl`).
+const SERVFAIL_TTL: Nanos = Nanos::from_secs(1);
+/// The length of a client's part of a cookie, bytes.
+const CLIENT_COOKIE: usize = 8;
 
 /// A question that a forwarder was asked.
 pub(super) struct Pending {
@@ -48,14 +52,22 @@ struct Kept {
     until: Nanos,
 }
 
-/// Answers of forwarders by name and type.
+/// What is remembered of forwarders.
 #[derive(Default)]
-pub(super) struct Cache(BTreeMap<(String, u16), Kept>);
+pub(super) struct Cache {
+    /// Answers by name and type.
+    answers: BTreeMap<(String, u16), Kept>,
+    /// Names that do not exist, whatever type is asked for.
+    no_names: BTreeMap<String, Kept>,
+    /// The cookie of each forwarder: this server's part, and once it has answered its own behind it (RFC 7873).
+    cookies: BTreeMap<Ipv4Addr, Vec<u8>>,
+}
 
 impl Cache {
     fn get(&self, (name, kind): &(String, QTYPE), now: Nanos) -> Option<Kept> {
-        let kept = self.0.get(&(name.clone(), u16::from(*kind))).filter(|kept| now < kept.until)?;
-        let mut kept = kept.clone();
+        let of_type = self.answers.get(&(name.clone(), u16::from(*kind)));
+        let mut known = self.no_names.get(name).into_iter().chain(of_type);
+        let mut kept = known.find(|kept| now < kept.until)?.clone();
         let age = (now.since(kept.at).0 / 1_000_000_000) as u32;
         for record in kept.answers.iter_mut().chain(&mut kept.authorities) {
             record.ttl = record.ttl.saturating_sub(age);
@@ -64,8 +76,38 @@ impl Cache {
     }
 
     fn keep(&mut self, (name, kind): &(String, QTYPE), kept: Kept) {
-        if kept.until > kept.at {
-            self.0.insert((name.clone(), u16::from(*kind)), kept);
+        if kept.until <= kept.at {
+            return;
+        }
+        if kept.rcode == RCODE::NameError && kept.answers.is_empty() {
+            self.no_names.insert(name.clone(), kept);
+        } else {
+            self.answers.insert((name.clone(), u16::from(*kind)), kept);
+        }
+    }
+
+    /// The cookie that goes to a forwarder.
+    fn cookie(&mut self, process: &Process, server: Ipv4Addr) -> &[u8] {
+        let drawn = || (0..CLIENT_COOKIE).map(|_| sock::random(process, 256) as u8).collect();
+        self.cookies.entry(server).or_insert_with(drawn)
+    }
+
+    /// What a new configuration asks, it asks as a stranger. Answers are kept.
+    pub(super) fn forget_cookies(&mut self) {
+        self.cookies.clear();
+    }
+
+    /// A forwarder's answer has a cookie: the next question brings it back, if it belongs to what was sent.
+    fn keep_cookie(&mut self, server: Ipv4Addr, packet: &Packet) {
+        let codes = packet.opt().map(|opt| opt.opt_codes.iter()).into_iter().flatten();
+        let Some(cookie) = codes.filter(|code| code.code == COOKIE).map(|code| code.data.as_ref()).next()
+        else {
+            return;
+        };
+        if let Some(known) = self.cookies.get_mut(&server)
+            && cookie.get(..CLIENT_COOKIE) == known.get(..CLIENT_COOKIE)
+        {
+            *known = cookie.to_vec();
         }
     }
 }
@@ -108,7 +150,8 @@ impl Server {
         while tries < forwarders.len() * ROUNDS {
             let server = forwarders[tries % forwarders.len()];
             let id = sock::random(process, 1 << 16) as u16;
-            if let Some(socket) = send(process, server, id, &asked) {
+            let cookie = self.cache.cookie(process, server);
+            if let Some(socket) = send(process, server, id, &asked, cookie) {
                 let deadline = after(process, PATIENCE);
                 self.pending.push(Pending { client, query, answer, asked, socket, id, tries, deadline });
                 return;
@@ -117,8 +160,12 @@ impl Server {
             self.log(process, &why);
             tries += 1;
         }
+        let at = process.now();
+        let (rcode, until) = (RCODE::ServerFailure, at + SERVFAIL_TTL);
+        let kept = Kept { rcode, answers: Vec::new(), authorities: Vec::new(), at, until };
+        self.cache.keep(&asked, kept.clone());
         let Ok(packet) = Packet::parse(&query) else { return };
-        self.reply(process, &client, &packet, Answer::of(RCODE::ServerFailure));
+        self.reply(process, &client, &packet, joined(answer, kept));
     }
 
     /// Takes answers of forwarders, and asks the next where there is none.
@@ -127,6 +174,8 @@ impl Server {
         for pending in std::mem::take(&mut self.pending) {
             let forwarders = self.config.forwarders.len().max(1);
             let server = self.config.forwarders.get(pending.tries % forwarders).copied();
+            // Who says nothing of use is not asked again.
+            let after_this = pending.tries + if forwarders == 1 { ROUNDS } else { 1 };
             let tries = match pending.socket.receive() {
                 Ok(None) if now < pending.deadline => {
                     self.pending.push(pending);
@@ -135,14 +184,17 @@ impl Server {
                 // After a whole round without one nobody answers.
                 Ok(None) => pending.tries + 1,
                 Ok(Some(message)) => match read(&message.data, &pending) {
-                    Some(kept) => {
+                    Some((packet, kept)) => {
+                        if let Some(server) = server {
+                            self.cache.keep_cookie(server, &packet);
+                        }
                         let kept = Kept { at: now, until: now + kept.until, ..kept };
                         self.cache.keep(&pending.asked, kept.clone());
                         let Ok(packet) = Packet::parse(&pending.query) else { continue };
                         self.reply(process, &pending.client, &packet, joined(pending.answer, kept));
                         continue;
                     }
-                    None => pending.tries + 1,
+                    None => after_this,
                 },
                 Err(errno) => {
                     if let Some(server) = server {
@@ -150,8 +202,7 @@ impl Server {
                         let what = format!("{why} resolving '{}': {server}#{PORT}", shown(&pending.asked));
                         self.log(process, &what);
                     }
-                    // It is not asked again.
-                    pending.tries + if forwarders == 1 { ROUNDS } else { 1 }
+                    after_this
                 }
             };
             let Pending { client, query, answer, asked, .. } = pending;
@@ -166,11 +217,17 @@ fn shown((name, kind): &(String, QTYPE)) -> String {
 }
 
 /// Sends a question to a forwarder.
-fn send(process: &Process, server: Ipv4Addr, id: u16, (name, kind): &(String, QTYPE)) -> Option<Sock> {
+fn send(
+    process: &Process,
+    server: Ipv4Addr,
+    id: u16,
+    (name, kind): &(String, QTYPE),
+    cookie: &[u8],
+) -> Option<Sock> {
     let mut packet = Packet::new_query(id);
     packet.set_flags(PacketFlag::RECURSION_DESIRED | PacketFlag::CHECKING_DISABLED);
     packet.questions.push(Question::new(Name::new(name).ok()?, *kind, QCLASS::CLASS(CLASS::IN), false));
-    packet.additional_records.push(opt(super::UDP_SIZE as u16, &[]));
+    packet.additional_records.push(opt(super::UDP_SIZE as u16, cookie));
     let message = packet.build_bytes_vec_compressed().ok()?;
     let socket = Sock::open(process, SockKind::Udp);
     // As with `IP_PMTUDISC_OMIT`, routers may cut it.
@@ -180,8 +237,8 @@ fn send(process: &Process, server: Ipv4Addr, id: u16, (name, kind): &(String, QT
     Some(socket)
 }
 
-/// An answer to this question, with its lifetime as `until`.
-fn read(bytes: &[u8], pending: &Pending) -> Option<Kept> {
+/// An answer to this question, as it came and as it is kept, with its lifetime as `until`.
+fn read<'a>(bytes: &'a [u8], pending: &Pending) -> Option<(Packet<'a>, Kept)> {
     let packet = Packet::parse(bytes).ok().filter(|packet| packet.id() == pending.id)?;
     if !matches!(packet.rcode(), RCODE::NoError | RCODE::NameError) {
         return None;
@@ -193,11 +250,15 @@ fn read(bytes: &[u8], pending: &Pending) -> Option<Kept> {
     let until = Nanos::from_secs(u64::from(lifetime(&answers, &authorities)));
     // Who has an answer is not told where it came from.
     let authorities = if answers.is_empty() { authorities } else { Vec::new() };
-    Some(Kept { rcode: packet.rcode(), answers, authorities, at: Nanos::ZERO, until })
+    let kept = Kept { rcode: packet.rcode(), answers, authorities, at: Nanos::ZERO, until };
+    Some((packet, kept))
 }
 
 /// What is known, with what a forwarder said.
 fn joined(mut answer: Answer, kept: Kept) -> Answer {
+    if kept.rcode == RCODE::ServerFailure {
+        return Answer::of(kept.rcode);
+    }
     answer.rcode = kept.rcode;
     answer.answers.extend(kept.answers);
     answer.authorities.extend(kept.authorities);

@@ -275,6 +275,7 @@ impl Server {
     async fn reload(&mut self, process: &mut Process) {
         self.log(process, "received SIGHUP signal to reload zones");
         let before = self.config.clone();
+        self.cache.forget_cookies();
         if self.configure(process).await {
             self.log(process, "reloading configuration succeeded");
         } else {

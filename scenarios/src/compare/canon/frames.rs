@@ -16,6 +16,7 @@ use glassnet_wire::vxlan::{VXLAN_HLEN, VxlanHdr};
 use regex::Regex;
 use zerocopy::FromBytes;
 
+use super::dns;
 use crate::observation::{Direction, Frame, Observation};
 
 /// Numbers for values that differ on each run, in order of first appearance.
@@ -24,6 +25,8 @@ pub struct Numbers {
     /// Identifications of IPv4, with addresses, protocol and ports: each connection begins with one of its own.
     ids: BTreeMap<(Ipv4Addr, Ipv4Addr, u8, [u8; 4], u16), u16>,
     echoes: BTreeMap<u16, u16>,
+    /// Questions of DNS.
+    questions: BTreeMap<u16, u16>,
     ports: BTreeMap<u16, u16>,
     /// Ports that NAT chose.
     chosen: ChosenPorts,
@@ -35,6 +38,9 @@ fn number<K: Ord>(map: &mut BTreeMap<K, u16>, key: K) -> [u8; 2] {
     let next = map.len() as u16 + 1;
     map.entry(key).or_insert(next).to_be_bytes()
 }
+
+/// The port of name servers.
+const DNS: u16 = 53;
 
 /// Ports that `tracepath` sends to, one after the other.
 const TRACEPATH: std::ops::RangeInclusive<u16> = 44_444..=44_543;
@@ -158,7 +164,13 @@ impl Numbers {
             true => datagram[..2].fill(0),
             false => self.program_ports(datagram, false),
         }
+        let is_dns = [0, 2].iter().any(|at| u16_at(datagram, *at) == Some(DNS));
         let payload = &mut datagram[UDP_HLEN..];
+        if is_dns && dns::zero_cookies(payload) {
+            let id = u16_at(payload, 0).unwrap_or(0);
+            payload[..2].copy_from_slice(&number(&mut self.questions, id));
+            return;
+        }
         match Gue::parse(payload) {
             Some(Gue { len, protocol: IPPROTO_IPIP }) if len != 0 => self.ipv4(&mut payload[len..]),
             Some(Gue { len, protocol: IPPROTO_GRE }) if len != 0 => self.gre(&mut payload[len..]),

@@ -8,6 +8,10 @@
 //! | round-trip and elapsed times | output of `ping`, `arping`, `traceroute`, `tracepath` | `*` |
 //! | clock times | `tcpdump` lines | `*` |
 //! | timeouts of `curl` | its errors | `*` |
+//! | identifiers of questions of DNS | frames; `dig`, `tcpdump` | 1, 2, … in order of appearance; `*` |
+//! | cookies of DNS | frames; `dig` | zero; `*` |
+//! | ephemeral ports | `tcpdump` lines | `*` |
+//! | letters in bold, since a real machine has a terminal | output | as others |
 //! | column widths, and ephemeral ports | `ss` | one space, `*` |
 //! | ICMP echo identifiers (a process id), IPv4 identifications | `tcpdump` lines | `*` |
 //! | the same two, and ephemeral TCP and UDP ports | frames | 1, 2, … in order of appearance, so that equal stays equal |
@@ -22,7 +26,7 @@
 //! | buffers that a socket's reader freed without a tracepoint (UDP and TCP of Linux 6.18) | journeys | `consumed` |
 //! | timeouts, ephemeral ports, echo identifiers | `conntrack -L` and its table | `*` |
 //! | IPv4 identifications, TCP numbers and ephemeral ports | lines of `LOG` in the kernel's log | `*` |
-//! | dates | comment lines of `iptables-save`, the log of `python3 -m http.server`, the head of an HTTP answer | `*`, zero |
+//! | dates | comment lines of `iptables-save`, logs of `python3 -m http.server` and `nginx`, the head of an HTTP answer | `*`, zero |
 //! | the kernel's release | `ethtool -i`, `/proc/net/bonding` | `*` |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
@@ -42,6 +46,7 @@
 //!
 //! MAC addresses are not noise: the simulator gets those that the kernel chose.
 
+mod dns;
 mod frames;
 
 use glassnet_kernel::tables::netdev::TSO_LEGACY_MAX_SIZE;
@@ -60,13 +65,24 @@ pub const FAR_INDEX: usize = 10_000;
 pub const FAR_NSID: u32 = 999_999;
 
 /// Patterns and their replacement, applied in order to each line.
-const TEXT: [(&str, &str); 34] = [
+const TEXT: [(&str, &str); 42] = [
+    (r"\x1b\[[0-9;]*m", ""),
     (r"time[=<][0-9.]+ ?ms", "time=* ms"),
     (r", time [0-9]+ms", ", time *ms"),
     (r"^(rtt|round-trip) .*", "rtt *"),
     (r"[0-9]+\.[0-9]+ ?ms\b", "* ms"),
     (r"^(curl: .* after) [0-9]+ (ms|milliseconds)\b", "$1 * $2"),
     (r"^(\s*)[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\b", "$1*"),
+    (
+        r"^(.*\bIP \S+ > \S+: )[0-9]+([*+%|$-]* (?:\[\S+\] )?(?:[A-Z]+\? |[0-9]+/[0-9]+/[0-9]+|[A-Z][A-Za-z]+[*|$-]* [0-9]+/))",
+        "$1*$2",
+    ),
+    (r"^(.*\bIP (?:\S+ > )?[0-9.]+)\.(?:32[7-9]|3[3-9][0-9]|[45][0-9]{2}|60[0-9])[0-9]{2}( > |: )", "$1.*$2"),
+    (r"^(;; ->>HEADER<<- .* id): [0-9]+", "$1: *"),
+    (r"^(; COOKIE): [0-9a-f]+", "$1: *"),
+    (r"^;; (WHEN|Query time): .*", ";; $1: *"),
+    (r"^(Date|Last-Modified): .*", "$1: *"),
+    (r"^[0-9]{4}(?:/[0-9]{2}){2} [0-9:]{8} (\[[a-z]+\]) [0-9]+#[0-9]+: ", "* $1 *: "),
     (r"\bid [0-9]+, seq ", "id *, seq "),
     (r"\bid [0-9]+, offset ", "id *, offset "),
     (r"^\[([0-9]+)\]([+-]?) +[0-9]+$", "[$1]$2 *"),
