@@ -49,7 +49,8 @@ fn first_process(folder: &Path) -> Result<(), BackendError> {
         .map_err(failed("cannot set the clock"))?;
     // Timers of programs expire when they say, and not up to 50 µs later, which adds up; the program inherits this.
     set_timerslack(1).map_err(io::Error::from).map_err(failed("cannot set the timer slack"))?;
-    no_preemption().map_err(failed("cannot choose a scheduling policy"))?;
+    schedule_as(0, nix::libc::SCHED_BATCH, 0).map_err(failed("cannot choose a scheduling policy"))?;
+    softirqs_first().map_err(failed("cannot choose a scheduling policy of ksoftirqd"))?;
     let file = |name: &'static str| File::create(folder.join(name)).map_err(failed(name));
     let program = Command::new(&job.program)
         .args(&job.arguments)
@@ -67,13 +68,28 @@ fn first_process(folder: &Path) -> Result<(), BackendError> {
     fs::write(folder.join(STATUS), status.to_string()).map_err(failed("cannot write the status"))
 }
 
-/// A program that is woken does not interrupt the one that woke it: as in the model, a program goes on until it waits. What a
-/// normal policy (`SCHED_OTHER`) would do depends on how long each has computed. Programs that are started later inherit it.
-fn no_preemption() -> io::Result<()> {
-    use nix::libc;
-    let parameters = libc::sched_param { sched_priority: 0 };
+/// Softirqs run before any program goes on. While `ksoftirqd` is ready to run, the kernel leaves all softirqs to it, also those of
+/// packets that a program sends; and on one CPU the RCU of this kernel wakes it whenever a process has ended or a file was closed.
+fn softirqs_first() -> io::Result<()> {
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let pid = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        if let Some(pid) = pid
+            && fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("ksoftirqd/"))
+        {
+            schedule_as(pid, nix::libc::SCHED_FIFO, 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// Chooses the scheduling policy of a process, 0: this one. With `SCHED_BATCH` a program that is woken does not interrupt the one that
+/// woke it: as in the model, a program goes on until it waits. What a normal policy (`SCHED_OTHER`) would do depends on how long each
+/// has computed. Programs that are started later inherit it.
+fn schedule_as(pid: i32, policy: i32, priority: i32) -> io::Result<()> {
+    let parameters = nix::libc::sched_param { sched_priority: priority };
     // SAFETY: the parameters are read during the call.
-    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+    let done = unsafe { nix::libc::sched_setscheduler(pid, policy, &raw const parameters) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
