@@ -157,8 +157,8 @@ fn play(running: &mut dyn Running, plan: &Plan, first: usize) -> Result<Observat
 
 /// Adds what was captured, and of what.
 fn complete(seen: &mut Observation, backend: &dyn Backend, captured: Captured) {
-    let Captured { tools, notices, macs, frames, journeys, events, falls } = captured;
+    let Captured { tools, notices, macs, reach_times, frames, journeys, events, falls } = captured;
     (seen.kernel, seen.config, seen.sees) = (backend.version(), backend.config(), backend.sees());
-    (seen.tools, seen.notices, seen.macs) = (tools, notices, macs);
+    (seen.tools, seen.notices, seen.macs, seen.reach_times) = (tools, notices, macs, reach_times);
     (seen.frames, seen.journeys, seen.events, seen.falls) = (frames, journeys, events, falls);
 }

@@ -147,6 +147,7 @@ impl Canary {
             std::mem::take(&mut captured.frames).into_iter().partition(|frame| frame.machine == MACHINE);
         captured.frames = rest;
         captured.macs.retain(|mac| mac.machine != MACHINE);
+        captured.reach_times.retain(|time| time.machine != MACHINE);
         for (prompt, address) in [0, count - 1].into_iter().zip(ADDRESSES) {
             let [a, b, c, d] =
                 address.parse::<std::net::Ipv4Addr>().map_or([0; 4], |address| address.octets());

@@ -78,6 +78,9 @@ pub struct Observation {
     pub notices: Vec<String>,
     /// MAC addresses chosen by the kernel, in order of appearance.
     pub macs: Vec<ChosenMac>,
+    /// Reachable times of neighbours that the kernel chose, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach_times: Vec<ReachTime>,
     /// Prompts in order.
     pub prompts: Vec<PromptSeen>,
     /// Frames in the order of their capture.
@@ -293,6 +296,22 @@ pub struct ChosenMac {
     pub mac: String,
 }
 
+/// For how long a kernel takes neighbours of a device for reachable (`neigh_rand_reach_time`): it chose anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReachTime {
+    /// It was so at the end of this prompt, as the backend counts, with the [canary](crate::canary)'s.
+    pub prompt: usize,
+    /// Machine of the lesson.
+    pub machine: String,
+    /// Name of the network namespace, empty for the machine's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub netns: String,
+    /// The device.
+    pub device: String,
+    /// The time, ms.
+    pub ms: u64,
+}
+
 /// A prompt and its result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptSeen {
@@ -408,6 +427,8 @@ pub struct Captured {
     pub notices: Vec<String>,
     /// Addresses that the kernel chose.
     pub macs: Vec<ChosenMac>,
+    /// Reachable times that the kernel chose.
+    pub reach_times: Vec<ReachTime>,
     /// Captured frames.
     pub frames: Vec<Frame>,
     /// Journeys of packet buffers.

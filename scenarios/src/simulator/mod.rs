@@ -32,7 +32,7 @@ use crate::error::BackendError;
 use crate::lab::{self, Plugs};
 use crate::observation::{
     Capabilities, Captured, ChosenMac, Direction, Fall, Frame, Journey, KernelConfig, Observation, Printed,
-    SETTLE, Tables, dump_value, next_slot,
+    ReachTime, SETTLE, Tables, dump_value, next_slot,
 };
 use crate::plan::{Plan, PlannedPrompt};
 use crate::rig::Rig;
@@ -48,17 +48,20 @@ pub struct Simulator {
     pub config: KernelConfig,
     /// MAC addresses of new devices, in order; others are drawn at random.
     pub macs: Vec<ChosenMac>,
+    /// Reachable times of neighbours; others are drawn at random.
+    pub reach_times: Vec<ReachTime>,
     /// How dice that decide about packets fall, in order; others fall as they do.
     pub falls: Vec<usize>,
 }
 
 impl Simulator {
-    /// A model with the configuration and the MAC addresses of an observed kernel.
+    /// A model with the configuration of an observed kernel, and with what that chose by chance.
     pub fn of(real: &Observation) -> Self {
-        Self { config: real.config, macs: real.macs.clone(), falls: Vec::new() }
+        let (macs, reach_times) = (real.macs.clone(), real.reach_times.clone());
+        Self { config: real.config, macs, reach_times, falls: Vec::new() }
     }
 
-    fn run<'a>(&self, plan: &'a Plan) -> Result<Run<'a>, BackendError> {
+    fn run<'a>(&'a self, plan: &'a Plan) -> Result<Run<'a>, BackendError> {
         let (mut world, plugs) = lab::build_with_plugs(&plan.topology, lab::SEED);
         for kernel in &mut world.machines {
             self.config.give(kernel);
@@ -84,6 +87,7 @@ impl Simulator {
             told,
             logged,
             is_alone,
+            reach_times: &self.reach_times,
             virtual_time: self.config.virtual_time,
             seen: Captured::default(),
         })
@@ -165,6 +169,8 @@ struct Run<'a> {
     logged: Vec<String>,
     /// Nothing else runs on the kernel that this is held against: its tracer then knows that all is the lesson's.
     is_alone: bool,
+    /// Reachable times that are not given yet.
+    reach_times: &'a [ReachTime],
     /// Nothing but timers takes time.
     virtual_time: bool,
     seen: Captured,
@@ -173,6 +179,7 @@ struct Run<'a> {
 impl Running for Run<'_> {
     fn prompt(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<Printed, BackendError> {
         self.next_slot(number, prompt)?;
+        self.give_reach_times(number);
         for change in &prompt.before {
             lab::change(&mut self.session.world(), &self.plugs, change);
         }
@@ -229,6 +236,20 @@ impl Running for Run<'_> {
 }
 
 impl Run<'_> {
+    /// Gives the reachable times that the kernel had chosen when a prompt was over.
+    fn give_reach_times(&mut self, prompt: usize) {
+        let due = self.reach_times.iter().take_while(|time| time.prompt <= prompt).count();
+        let (due, rest) = self.reach_times.split_at(due);
+        self.reach_times = rest;
+        let mut world = self.session.world();
+        for ReachTime { machine, netns, device, ms, .. } in due {
+            if let Some(machine) = world.machine(machine) {
+                let times = &mut world.kernel_mut(machine).scripted_reach_times;
+                times.insert((device.clone(), netns.clone()), Nanos::from_millis(*ms));
+            }
+        }
+    }
+
     /// In virtual time, waits until a prompt may begin. What happens meanwhile is the last one's.
     fn next_slot(&mut self, number: usize, prompt: &PlannedPrompt) -> Result<(), BackendError> {
         /// By so much a program that sleeps may be late (`timer_slack_ns`), and is on a real kernel.

@@ -9,8 +9,10 @@ use glassnet_sim::Nanos;
 pub struct NeighParms {
     /// Time for which a confirmation holds, on average (base_reachable_time_ms).
     pub base_reachable_time: Nanos,
-    /// Time for which the next confirmation holds: drawn between half and one and a half times the base.
+    /// Time for which a confirmation holds: drawn between half and one and a half times the base.
     pub reachable_time: Nanos,
+    /// In which of the times between two draws it was drawn; `None`: it was not.
+    pub drawn: Option<u64>,
     /// Time between two probes (retrans_time_ms).
     pub retrans_time: Nanos,
     /// Time after which an unused entry may be forgotten (gc_stale_time).
@@ -44,6 +46,7 @@ impl Default for NeighParms {
         NeighParms {
             base_reachable_time: Nanos::from_secs(30),
             reachable_time: Nanos::from_secs(30),
+            drawn: None,
             retrans_time: Nanos::from_secs(1),
             gc_stale_time: Nanos::from_secs(60),
             delay_first_probe_time: Nanos::from_secs(5),
@@ -146,9 +149,12 @@ impl NeighParms {
         }
     }
 
-    /// Sets a value; it no longer follows `default`. The reachable time starts at its base.
+    /// Sets a value; it no longer follows `default`. With its base the reachable time is drawn anew.
     pub fn set(&mut self, var: NeighVar, value: u64) {
         self.state |= 1 << var as u16;
+        if var == NeighVar::BaseReachableTime {
+            self.drawn = None;
+        }
         self.store(var, value);
     }
 
@@ -172,7 +178,7 @@ impl NeighParms {
             NeighVar::AppProbes => self.app_probes = number,
             NeighVar::McastReprobes => self.mcast_reprobes = number,
             NeighVar::RetransTime => self.retrans_time = time,
-            NeighVar::BaseReachableTime => (self.base_reachable_time, self.reachable_time) = (time, time),
+            NeighVar::BaseReachableTime => self.base_reachable_time = time,
             NeighVar::DelayProbeTime => self.delay_first_probe_time = time,
             NeighVar::GcStaletime => self.gc_stale_time = time,
             NeighVar::QueueLenBytes => self.queue_len_bytes = number,

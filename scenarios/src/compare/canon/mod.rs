@@ -30,7 +30,6 @@
 //! | the kernel's release | `ethtool -i`, `/proc/net/bonding` | `*` |
 //! | process ids | `[1] 123`, `pid/`, `pid 123` | `*` |
 //! | namespace inodes | `net:[4026532281]` | `*` |
-//! | whether a neighbour that was confirmed 15 to 45 s ago is still reachable, and since when it is not: the time is drawn at random | `ip -j -s neigh` | `*` |
 //! | ages of table entries | `used 1/2/3`, ageing timers of `brctl` | `*` |
 //! | order of entries | `ip neigh`, `arp`, `bridge fdb`, `conntrack`, `ipset`, connections of `ipvsadm` and those tables, `ovs-dpctl dump-flows`, `ovs-vsctl show`: hash tables | sorted |
 //! | whether the answer to the first fragment of a packet comes before the second is sent | frames of a card | fragments stand together |
@@ -244,24 +243,9 @@ fn neighbours(rows: &[Value]) -> Value {
     let mut rows = rows.to_vec();
     for row in rows.iter_mut().filter_map(Value::as_object_mut) {
         row.remove("used");
-        hide_reachable_time(row);
     }
     rows.sort_by_key(key);
     Value::Array(rows)
-}
-
-/// A confirmation holds for half to one and a half times 30 s (`neigh_rand_reach_time`).
-fn hide_reachable_time(row: &mut serde_json::Map<String, Value>) {
-    let age = |name: &str| row.get(name).and_then(Value::as_u64);
-    let (Some(confirmed), Some(updated)) = (age("confirmed"), age("updated")) else { return };
-    let is = |state: &str| row.get("state") == Some(&serde_json::json!([state]));
-    let expired = is("STALE") && updated + 15 <= confirmed && confirmed <= updated + 46;
-    if (15..=45).contains(&confirmed) && (is("REACHABLE") || expired) {
-        row.insert("state".into(), "*".into());
-        ["refcnt", "updated"].iter().for_each(|name| drop(row.remove(*name)));
-    } else if expired {
-        row.insert("updated".into(), "*".into());
-    }
 }
 
 fn sorted(lines: impl Iterator<Item = String>) -> Value {

@@ -28,7 +28,7 @@
 //! What depends on random numbers of the kernel cannot be compared, so it is drawn only where their values do not matter:
 //!
 //! - a multipath route has one next hop twice: the key of the hash is random (`flow_hash_from_keys`);
-//! - pauses are shorter than 4 s or longer than a minute: a neighbour is reachable for 15 to 45 s (`neigh_rand_reach_time`);
+//! - pauses are shorter than 4 s or longer than a minute;
 //! - answers of proxy ARP are not delayed (`proxy_delay` 0; `pneigh_enqueue`);
 //! - no two devices of a segment have one address, and no machine has two cards in one: which answer comes first is the
 //!   switch's affair;
@@ -58,10 +58,8 @@ use net::Net;
 use serde_json::Value;
 
 /// Fields of tables that are not compared, each with the end of its dump and the reason.
-const NOT_COMPARED: &[(&str, &str, &str)] = &[
-    ("neigh", "updated", "when a neighbour is not reachable any more is random (`neigh_rand_reach_time`)"),
-    ("addr", "tso_max_size", "a veth end that stands for a card as a port of a bridge"),
-];
+const NOT_COMPARED: &[(&str, &str, &str)] =
+    &[("addr", "tso_max_size", "a veth end that stands for a card as a port of a bridge")];
 
 /// What is read after each block in each namespace.
 const DUMPS: [&str; 5] = [

@@ -233,7 +233,9 @@ pub fn neigh_timer_handler(cx: &mut Cx, id: u32) {
     if entry.timer.is_none_or(|at| at > now) {
         return;
     }
-    let parms = parms(cx.k, entry.dev);
+    let dev = entry.dev;
+    rand_reach_time(cx, dev);
+    let parms = parms(cx.k, dev);
     let Some(entry) = cx.k.neigh.get_mut(id) else { return };
     let before = entry.nud;
     let wants = entry.timer_handler(&parms, now);
@@ -265,11 +267,18 @@ fn neigh_invalidate(cx: &mut Cx, id: NeighId) {
     }
 }
 
-/// Draws the reachable time at random, between 0.5 and 1.5 times the base (`neigh_rand_reach_time`).
+/// Draws the reachable time of a device at random, between 0.5 and 1.5 times the base (`neigh_rand_reach_time`), if it is due:
+/// `neigh_periodic_work` does so every 300 s.
 fn rand_reach_time(cx: &mut Cx, dev: DevId) {
-    if let Some(inet) = cx.k.inet.get_mut(dev) {
+    const EVERY: Nanos = Nanos::from_secs(300);
+    let (given, draw) = (cx.k.scripted_reach_time(dev), cx.now.0 / EVERY.0);
+    let Some(inet) = cx.k.inet.get_mut(dev) else { return };
+    if let Some(given) = given {
+        inet.arp.reachable_time = given;
+    } else if inet.arp.drawn != Some(draw) {
         let base = inet.arp.base_reachable_time.0;
-        inet.arp.reachable_time = Nanos(base / 2 + cx.dice.below(base.max(1)));
+        (inet.arp.reachable_time, inet.arp.drawn) =
+            (Nanos(base / 2 + cx.dice.below(base.max(1))), Some(draw));
     }
 }
 

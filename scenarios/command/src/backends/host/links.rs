@@ -71,7 +71,7 @@ impl Links {
 }
 
 /// The messages of a datagram: type and contents of each (`struct nlmsghdr`).
-fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = number(rest, 0)? as usize;
         let message = rest.get(..length)?;
@@ -105,7 +105,7 @@ fn link((kind, message): (u16, &[u8])) -> Option<Link> {
 }
 
 /// Attributes: type and value of each (`struct rtattr`).
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let header = number(rest, 0)?;
         let length = (header & 0xffff) as usize;
@@ -120,7 +120,7 @@ fn text(value: &[u8]) -> String {
 }
 
 /// The number at a place, in the byte order of the machine; None beyond the end.
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 

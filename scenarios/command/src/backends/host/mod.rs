@@ -22,6 +22,7 @@ mod needs;
 mod plain;
 mod probe;
 mod quiet;
+mod reach;
 mod rig;
 mod ring;
 mod run;

@@ -249,6 +249,7 @@ impl Running for PlainRun<'_> {
         }
         self.starts.push(now_ns());
         let mut printed = self.act(&prompt.machine, &plain.netns, &plain.act)?;
+        self.spaces.note_reach_times(number)?;
         if self.blind == Some(Eye::Output) {
             printed.output.clear();
         }
@@ -287,17 +288,14 @@ impl Running for PlainRun<'_> {
     fn finish(mut self: Box<Self>) -> Result<Captured, BackendError> {
         let _ = self.take_trace();
         let trace: Vec<String> = String::from_utf8_lossy(&self.traced).lines().map(str::to_owned).collect();
-        let (mut frames, macs, notices) = std::mem::take(&mut self.spaces).finish();
-        let told = journeys::from_trace(&trace, known(self.plan, &frames, &macs))?;
+        let (mut frames, captured) = std::mem::take(&mut self.spaces).finish();
+        let told = journeys::from_trace(&trace, known(self.plan, &frames, &captured.macs))?;
         frames.retain(|_| self.blind != Some(Eye::Frames));
         Ok(Captured {
-            tools: BTreeMap::new(),
-            notices,
-            macs,
             frames: frames.into_iter().filter_map(|frame| placed(frame, &self.starts)).collect(),
             journeys: told.journeys,
             events: told.events,
-            falls: Vec::new(),
+            ..captured
         })
     }
 }

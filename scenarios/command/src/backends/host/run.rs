@@ -183,7 +183,10 @@ impl Running for Run<'_> {
         }
         let place = Place::of(machine);
         let status = status.map_err(|why| self.stuck(prompt, why, &output))?;
-        locked(&self.spaces).rescan(&place)?;
+        let mut spaces = locked(&self.spaces);
+        spaces.rescan(&place)?;
+        spaces.note_reach_times(number)?;
+        drop(spaces);
         if self.is_blind(Eye::Output) {
             output.clear();
         }
@@ -223,17 +226,15 @@ impl Running for Run<'_> {
         let sees_frames = !self.is_blind(Eye::Frames);
         let Self { plan, machines, spaces, tracer, starts, .. } = *self;
         let trace = tracer.finish();
-        let (mut frames, macs, notices) = std::mem::take(&mut *locked(&spaces)).finish();
-        let told = journeys::from_trace(&trace, known(plan, &frames, &macs))?;
+        let (mut frames, captured) = std::mem::take(&mut *locked(&spaces)).finish();
+        let told = journeys::from_trace(&trace, known(plan, &frames, &captured.macs))?;
         frames.retain(|_| sees_frames);
         Ok(Captured {
             tools: machines.values().next().map(tools).unwrap_or_default(),
-            notices,
-            macs,
             frames: frames.into_iter().filter_map(|f| placed(f, &starts)).collect(),
             journeys: told.journeys,
             events: told.events,
-            falls: Vec::new(),
+            ..captured
         })
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use glassnet_kernel::tables::inet_conf::CONF_TABLE;
 use glassnet_scenarios::error::BackendError;
-use glassnet_scenarios::observation::ChosenMac;
+use glassnet_scenarios::observation::{Captured, ChosenMac, ReachTime};
 use glassnet_wire::Mac;
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -16,6 +16,7 @@ use super::frames::{Seen, SeenFrame, Tap};
 use super::inside::BR_NETFILTER;
 use super::links::{Link, Links};
 use super::machine::Machine;
+use super::reach::ReachTimes;
 
 /// A namespace that is watched.
 struct Space {
@@ -25,6 +26,7 @@ struct Space {
     file: File,
     tap: Tap,
     links: Links,
+    reach_times: ReachTimes,
     /// `/sys/class/net` of its machine's own namespace.
     sys: PathBuf,
 }
@@ -35,6 +37,7 @@ pub(super) struct Spaces {
     open: BTreeMap<u64, Space>,
     frames: Vec<SeenFrame>,
     macs: Vec<ChosenMac>,
+    reach_times: Vec<ReachTime>,
     notices: Vec<String>,
 }
 
@@ -147,8 +150,10 @@ impl Spaces {
         let tap = Tap::start(&file, &place.machine, &name)?;
         let links =
             Links::listen(&file).map_err(BackendError::failed("cannot listen to a network namespace"))?;
+        let reach_times =
+            ReachTimes::of(&file).map_err(BackendError::failed("cannot ask a network namespace"))?;
         let (machine, sys) = (place.machine.clone(), place.sys.clone());
-        self.open.insert(inode, Space { machine, name, file, tap, links, sys });
+        self.open.insert(inode, Space { machine, name, file, tap, links, reach_times, sys });
         Ok(())
     }
 
@@ -177,19 +182,37 @@ impl Spaces {
         }
     }
 
+    /// Records the reachable times that the kernel has chosen since this was called last: a prompt is over.
+    pub fn note_reach_times(&mut self, prompt: usize) -> Result<(), BackendError> {
+        for space in self.open.values_mut() {
+            let taken = space.reach_times.take(&space.file);
+            let taken = taken.map_err(BackendError::failed("cannot ask for reachable times"))?;
+            let (machine, netns) = (&space.machine, &space.name);
+            self.reach_times.extend(taken.into_iter().map(|(device, ms)| ReachTime {
+                prompt,
+                machine: machine.clone(),
+                netns: netns.clone(),
+                device,
+                ms,
+            }));
+        }
+        Ok(())
+    }
+
     /// A machine's namespaces by name, its own (empty) first.
     pub fn of(&self, machine: &str) -> std::io::Result<BTreeMap<String, File>> {
         let of_machine = self.open.values().filter(|space| space.machine == machine);
         of_machine.map(|space| Ok((space.name.clone(), space.file.try_clone()?))).collect()
     }
 
-    /// Stops all taps and hands over what was seen.
-    pub fn finish(mut self) -> (Vec<SeenFrame>, Vec<ChosenMac>, Vec<String>) {
+    /// Stops all taps and hands over the frames, and what else was seen.
+    pub fn finish(mut self) -> (Vec<SeenFrame>, Captured) {
         std::mem::take(&mut self.open).into_values().for_each(|space| self.close(space));
         // Stable: what one namespace saw keeps its order where two stamps are equal.
         self.frames.sort_by_key(|f| f.at_ns);
         self.notices.dedup();
-        (self.frames, self.macs, self.notices)
+        let Self { frames, macs, reach_times, notices, .. } = self;
+        (frames, Captured { macs, reach_times, notices, ..Captured::default() })
     }
 }
 
