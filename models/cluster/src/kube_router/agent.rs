@@ -16,6 +16,10 @@ use crate::store::nanoseconds;
 /// Longest time between two syncs (`--iptables-sync-period`).
 const LONGEST: Nanos = Nanos(300_000_000_000);
 
+/// It runs in a pod, which starts when kube-proxy has written its first rules. Sooner, it would lose some of them: what others write
+/// between its `iptables-save` and its `iptables-restore` is gone, as with the real one.
+const START: Nanos = Nanos(500_000_000);
+
 const WATCHED: &[Kind] = &[Kind::Namespace, Kind::NetworkPolicy, Kind::Node, Kind::Pod];
 
 /// Entry point.
@@ -27,6 +31,8 @@ pub fn main(process: &mut Process) -> Running<'_> {
             process.eprint("kube-router: this machine is no node of a cluster with it\n");
             return 1;
         };
+        // An agent has no signal handlers.
+        let _ = process.sleep(START).await;
         let (mut watch, mut again, mut is_due) = (Watch::of(WATCHED), None::<Nanos>, true);
         loop {
             api::wait(process, &api, &mut watch, again, |_| false).await;
