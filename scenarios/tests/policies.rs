@@ -23,7 +23,7 @@ use policies::draw::Case;
 use policies::evaluate::{Cluster, End, Packet, Reader};
 
 /// How many clusters are drawn where nothing else is asked for, and how often each changes.
-const FEW: u64 = 2;
+const FEW: u64 = 1;
 const CHANGES: usize = 3;
 
 /// What everybody is asked.
