@@ -252,7 +252,7 @@ fn a_jump_that_was_pushed_down_comes_back_to_its_place() {
 #[test]
 fn commands_of_a_sync_are_in_order() {
     let mut node = Node::new();
-    node.sync(&Cluster::recorded("none"), "1");
+    node.sync(&Cluster::recorded("deny-all"), "1");
     let words = |command: &Command| command.argv.join(" ");
     let ran: Vec<String> = node.ran.iter().map(words).collect();
     assert_eq!(
