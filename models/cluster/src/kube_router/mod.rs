@@ -13,7 +13,7 @@
 //! | [`explain`] | the policies behind rules, for views |
 //!
 //! Every sync is a whole one: it saves the table, writes all chains anew under names that depend on the time, and restores the table
-//! without the old ones.
+//! without the old ones. Rules that others add in the meantime are lost, as with the real one.
 //!
 //! Not modelled: IPv6; the clean-up (`--cleanup-config`); health checks and metrics.
 
@@ -70,7 +70,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Writes everything anew. `version` is the time in nanoseconds, as which names of chains depend on it.
+    /// Writes everything anew. `version` is the time in nanoseconds, on which the names of chains depend.
     ///
     /// # Errors
     ///
