@@ -127,6 +127,48 @@ fn machines_and_namespaces_are_places_too() {
     assert_eq!(translated, 1);
 }
 
+/// Who reaches whom before and after a policy; what is refused names the policy, and what is allowed the rule that did.
+#[test]
+fn a_policy_is_a_reason() {
+    let page = fs::read_to_string(root().join("scenarios/cluster/network-policy.md")).expect("a page");
+    let connections = Settings { probe: Protocol::Tcp, port: 80, services: false };
+    for blocks in [2, usize::MAX] {
+        let text = plain(&reach::text(&matrix(&lesson("network-policy.md", blocks, None), connections)));
+        assert!(page.contains(&text), "the matrix behind {blocks} blocks is another:\n{text}");
+    }
+    let policy = lesson("network-policy.md", 3, None);
+    let said = |src: &str| {
+        let answers = trace::ask(&policy, SEED, &asked(src, "pod/db", Some(80)), None).expect("an answer");
+        plain(&trace::text(&[answers], false, true))
+    };
+    let refused = "kube-router: policy default/allow-web: pod default/db is isolated for ingress and no policy allows this source";
+    assert!(said("pod/other").contains(refused));
+    let allowed = "kube-router: policy default/allow-web: its spec.ingress[0] allows this packet: marked";
+    assert!(said("pod/web").contains(allowed) && said("pod/far").contains(allowed));
+    assert!(said("node1").contains("kube-router: a pod's own node may always reach it"));
+    // The port is another one.
+    let pings = matrix(&policy, PING);
+    let why = "policy default/allow-web: pod default/db is isolated for ingress and no policy allows this source to use this \
+               protocol and port";
+    assert!(pings.cells.iter().flatten().any(|cell| cell.why.contains(why)));
+}
+
+/// A policy is an object, no more, where nobody enforces it.
+#[test]
+fn a_policy_without_an_agent_has_no_effect() {
+    let ignored = lesson("network-policy.md", 3, Some("{policy: none}"));
+    let connections = Settings { probe: Protocol::Tcp, port: 80, services: false };
+    let matrix = matrix(&ignored, connections);
+    assert_eq!(matrix.unenforced, 1);
+    assert!(matrix.cells.iter().all(|row| row[..4].iter().all(|cell| cell.reached)));
+    let text = plain(&reach::text(&matrix));
+    assert!(
+        text.contains("Network policies without effect: 1; no agent of this cluster enforces them"),
+        "{text}"
+    );
+    assert!(reach::json(&matrix).contains("\"unenforced_policies\":1"));
+}
+
 /// The packets are sent after the lesson, so it prints what it says; and a second run gives the same bytes.
 #[test]
 fn asking_twice_gives_the_same() {

@@ -79,6 +79,13 @@ pub enum Announce {
     },
 }
 
+/// Who makes nodes keep to NetworkPolicies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyAgent {
+    /// kube-router on each node, with its firewall only.
+    KubeRouter,
+}
+
 /// Names in a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DnsConfig {
@@ -103,6 +110,8 @@ pub struct Config {
     pub announce: Option<Announce>,
     /// Its DNS, if it has one.
     pub dns: Option<DnsConfig>,
+    /// Who enforces NetworkPolicies; without it they are objects that have no effect.
+    pub policy: Option<PolicyAgent>,
     /// It has a controller of Ingresses.
     pub ingress: bool,
     /// How long an agent takes to learn of a change, ns.

@@ -31,6 +31,11 @@ impl Cause {
         Cause { field: field.into(), detail }
     }
 
+    /// A field that may not be there.
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Cause {
+        Cause { field: field.into(), detail: format!("Forbidden: {why}") }
+    }
+
     /// A value that is none of those that are known.
     pub fn unsupported(field: impl Into<String>, value: &str, known: &[&str]) -> Cause {
         let known: Vec<String> = known.iter().map(|known| format!("{known:?}")).collect();

@@ -106,6 +106,24 @@ impl History {
             .filter_map(|(_, object)| T::of(object))
     }
 
+    /// The objects of a type that were there at a time, as they were.
+    pub(crate) fn all_at<T: Kept>(&self, at: Nanos) -> impl Iterator<Item = &T> {
+        let was_there = move |versions: &Versions| {
+            let is_made = versions.known.first().is_some_and(|(from, _)| *from <= at);
+            is_made && versions.gone.is_none_or(|gone| gone > at)
+        };
+        let there = self.of_kind(T::KIND_OF).filter(move |(_, versions)| was_there(versions));
+        there.filter_map(move |(key, _)| self.at(key, at))
+    }
+
+    /// How many network policies there are that no agent of the cluster enforces.
+    pub fn unenforced_policies(&self) -> usize {
+        match self.config.policy {
+            Some(_) => 0,
+            None => self.present(Kind::NetworkPolicy).count(),
+        }
+    }
+
     /// The keys of the objects of a kind that are there now.
     fn present(&self, kind: Kind) -> impl Iterator<Item = &Key> {
         self.of_kind(kind).filter(|(_, versions)| versions.gone.is_none()).map(|(key, _)| key)

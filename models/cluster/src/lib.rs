@@ -18,6 +18,7 @@
 //! | [`ingress`] | Ingresses |
 //! | [`kubelet`] | the kubelet |
 //! | [`kube_proxy`] | services as rules of iptables, virtual servers of IPVS, or a proxy |
+//! | [`kube_router`] | network policies as rules of iptables and sets of ipset |
 //! | [`routes`] | routes between nodes |
 //! | [`announce`] | addresses of load balancers, brought to nodes |
 //! | [`kubectl`] | `kubectl` |
@@ -31,9 +32,11 @@ pub mod controllers;
 pub mod dns;
 pub mod error;
 pub mod events;
+mod hash;
 pub mod history;
 pub mod ingress;
 pub mod kube_proxy;
+pub mod kube_router;
 pub mod kubectl;
 pub mod kubelet;
 pub mod object;
@@ -54,7 +57,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use api::ApiServer;
-use config::{Announce, Config};
+use config::{Announce, Config, PolicyAgent};
 use object::Object;
 
 /// The version of Kubernetes.
@@ -68,6 +71,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/bin/cluster-dns", VERSION, dns::main),
     Program::new("/usr/bin/kube-controller-manager", VERSION, controllers::manager),
     Program::new("/usr/bin/kube-proxy", VERSION, kube_proxy::agent::main),
+    Program::new("/usr/bin/kube-router", kube_router::RELEASE, kube_router::main),
     Program::new("/usr/bin/kube-scheduler", VERSION, controllers::scheduler),
     Program::new("/usr/bin/kubectl", VERSION, kubectl::main),
     Program::new("/usr/bin/kubelet", VERSION, kubelet::main),
@@ -149,6 +153,10 @@ pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
         all.extend(config.dns.iter().map(|_| (node, "cluster-dns")));
         all.extend(config.ingress.then_some((node, "nginx-ingress-controller")));
         all.extend([(node, "kubelet"), (node, "cloud-route-controller"), (node, "kube-proxy")]);
+        match config.policy {
+            Some(PolicyAgent::KubeRouter) => all.push((node, "kube-router")),
+            None => {}
+        }
         if announce == Some(Announce::Arp) {
             all.push((node, "cloud-load-balancer"));
         }

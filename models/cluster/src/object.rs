@@ -5,7 +5,7 @@ use std::fmt;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 use serde_json::Value;
@@ -135,6 +135,7 @@ kinds! {
     Ingress, true, ["ing"];
     IngressClass, false, [];
     Namespace, false, ["ns"];
+    NetworkPolicy, true, ["netpol"];
     Node, false, ["no"];
     Pod, true, ["po"];
     ReplicaSet, true, ["rs"];

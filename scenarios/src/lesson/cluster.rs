@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use glassnet_cluster::config::{Announce, Config, DnsConfig, NODE_MASK, NodeConfig, Range};
+use glassnet_cluster::config::{Announce, Config, DnsConfig, NODE_MASK, NodeConfig, PolicyAgent, Range};
 use glassnet_cluster::kube_proxy::Proxier;
 use glassnet_cluster::kube_proxy::config::{Config as ProxyConfig, Mode, Version};
 use glassnet_sim::Nanos;
@@ -33,6 +33,7 @@ pub(super) struct RawCluster {
     dns: Option<Spanned<String>>,
     dns_forward: Option<Vec<Spanned<String>>>,
     ingress: Option<Spanned<String>>,
+    policy: Option<Spanned<String>>,
     version: Option<Spanned<String>>,
     kube_proxy: Option<ProxyConfig>,
     delay: Option<Spanned<String>>,
@@ -109,6 +110,7 @@ impl Checker<'_> {
             }
             ingress => ingress.is_some(),
         };
+        let policy = self.policy_agent(raw.policy)?;
         let nodes = match raw.nodes {
             None => topology.nodes.keys().map(|name| (name.clone(), None)).collect(),
             Some(nodes) => nodes,
@@ -123,7 +125,7 @@ impl Checker<'_> {
         }
         let announce = self.announce((raw.announce, raw.router), has_balancers, &all, topology)?;
         let proxy = self.kube_proxy((raw.proxy, raw.version), raw.kube_proxy.unwrap_or_default(), pods)?;
-        Ok(Config { nodes: all, pods, services, proxy, balancers, announce, dns, ingress, delay })
+        Ok(Config { nodes: all, pods, services, proxy, balancers, announce, dns, policy, ingress, delay })
     }
 
     /// How addresses of load balancers are announced.
@@ -209,6 +211,20 @@ impl Checker<'_> {
             forwarders.push(address);
         }
         Ok(Some(DnsConfig { forwarders }))
+    }
+
+    /// Who enforces NetworkPolicies.
+    fn policy_agent(&self, name: Option<Spanned<String>>) -> Result<Option<PolicyAgent>, LessonError> {
+        let Some(name) = name else { return Ok(None) };
+        match name.value.as_str() {
+            "none" => Ok(None),
+            "kube-router" => Ok(Some(PolicyAgent::KubeRouter)),
+            other => {
+                let message =
+                    format!("not modelled yet: {other:?} for network policies; there is kube-router");
+                Err(self.reader.error(self.span(&name), message, "nobody enforces them"))
+            }
+        }
     }
 
     /// What each kube-proxy is told; `none`: there is none.

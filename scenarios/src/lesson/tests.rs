@@ -188,6 +188,22 @@ fn names_and_drivers_are_checked() {
 }
 
 #[test]
+fn who_enforces_network_policies_is_somebody_that_is_there() {
+    let cluster = |policy: &str| {
+        format!(
+            "---\ntitle: t\ntopology:\n  nodes: {{ a: {{}} }}\n  switches: {{ s: {{}} }}\n  links: [{{ endpoints: [\"a:e\", \"s:1\"] }}]\n\
+             cluster: {{ policy: {policy} }}\n---\n"
+        )
+    };
+    check_errors(&[("x.md", cluster("cilium"), 7, "cilium", "there is kube-router")]);
+    for policy in ["none", "kube-router"] {
+        let lesson = parse("x.md", &cluster(policy)).unwrap_or_else(|error| panic!("{error}"));
+        let enforced = lesson.topology.cluster.and_then(|cluster| cluster.policy).is_some();
+        assert_eq!(enforced, policy == "kube-router");
+    }
+}
+
+#[test]
 fn a_profile_is_one_that_is_there() {
     check_errors(&[
         (

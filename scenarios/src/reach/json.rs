@@ -3,7 +3,7 @@
 //! | type | fields |
 //! |---|---|
 //! | `cell` | `from` and `to` (names as `glassnet trace` takes them), `address`, `port` (not of ICMP), `probe` (`ICMP`, `TCP`, `UDP`), `sent_from` (the sender's address; null: it has no route), `seen_from` (the source address that the receiver saw; null: it saw none), `reached` (it reached its receiver, and what that answered came back), `translated`, `ending` (as in `glassnet trace --json`), `verdict` (a line), `answers` (as tcpdump prints them), `endpoint`, `pod`, `node` (which a service led to) |
-//! | `sum` | `cells`, `reached`, `translated` |
+//! | `sum` | `cells`, `reached`, `translated`, `unenforced_policies` (network policies that nobody enforces; if there are some) |
 
 use serde::Serialize;
 
@@ -38,6 +38,8 @@ enum Line<'a> {
         cells: usize,
         reached: usize,
         translated: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unenforced_policies: Option<usize>,
     },
 }
 
@@ -76,6 +78,7 @@ pub fn json(matrix: &Matrix) -> String {
         cells: count(|_| true),
         reached: count(|cell| cell.reached),
         translated: count(|cell| cell.is_translated()),
+        unenforced_policies: Some(matrix.unenforced).filter(|count| *count > 0),
     });
     out
 }

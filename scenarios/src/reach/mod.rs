@@ -75,6 +75,8 @@ pub struct Matrix {
     pub to: Vec<Asked>,
     /// What became of it, row by row.
     pub cells: Vec<Vec<Cell>>,
+    /// How many network policies have no effect, because the cluster has no agent that enforces them.
+    pub unenforced: usize,
 }
 
 impl Matrix {
@@ -107,7 +109,8 @@ pub fn matrix(world: &mut World, settings: Settings) -> Result<Matrix, String> {
         }
         cells.push(row);
     }
-    Ok(Matrix { settings, from, to, cells })
+    let unenforced = asker.objects().map_or(0, |objects| objects.history.unenforced_policies());
+    Ok(Matrix { settings, from, to, cells, unenforced })
 }
 
 fn cell(asker: &mut Asker, place: &Place, asked: &Asked, sport: u16) -> Result<Cell, String> {

@@ -20,6 +20,10 @@ pub fn text(matrix: &Matrix) -> String {
     };
     line(format!("{BOLD}{}{BOLD:#}", matrix.title()));
     line("A cell is the source address that the receiver saw.".to_owned());
+    if matrix.unenforced > 0 {
+        let nobody = "no agent of this cluster enforces them (`policy: kube-router` is one)";
+        line(format!("Network policies without effect: {}; {nobody}.", matrix.unenforced));
+    }
     line(String::new());
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     let rows: Vec<Vec<String>> = matrix.words(&mut reasons);

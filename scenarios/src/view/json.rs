@@ -15,7 +15,7 @@
 //! and `broken`: the option or match that did not match) `why` (expected and actual value, if known) and `object` (of a rule that matched, if an agent of a cluster made it; below).
 //!
 //! What stands behind a rule, or in a step's `object` behind a virtual server of IPVS, is an object with `agent`, `service` (`namespace/name`),
-//! `port` (its name, or its number), `endpoint` (address and port), `pod` (`namespace/name`), `node`, `gone` (the pod was deleted) and `why`.
+//! `port` (its name, or its number), `endpoint` (address and port), `pod` (`namespace/name`), `node`, `gone` (the pod was deleted), `policies` (network policies, `namespace/name`) and `why`.
 
 use glassnet_kernel::note::{Note, Outcome, Part};
 use glassnet_kernel::tables::xt::Variant;

@@ -1,7 +1,10 @@
 //! The objects of a cluster behind rules and virtual servers.
 
+use std::net::Ipv4Addr;
+
 use glassnet_cluster::history::pod_word;
 use glassnet_cluster::kube_proxy::explain::{Explained, Objects, Seen};
+use glassnet_cluster::kube_router;
 use glassnet_kernel::note::IpvsNote;
 use glassnet_kernel::tables::xt::Table;
 use glassnet_kernel::trace::Headers;
@@ -27,11 +30,13 @@ pub(crate) struct Object {
     node: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    policies: Vec<String>,
     why: String,
 }
 
 impl From<&Explained> for Object {
-    fn from(Explained { agent, service, endpoint, why }: &Explained) -> Object {
+    fn from(Explained { agent, service, endpoint, policies, why }: &Explained) -> Object {
         let pod = endpoint.as_ref().and_then(|endpoint| endpoint.pod.as_ref());
         Object {
             agent,
@@ -41,30 +46,36 @@ impl From<&Explained> for Object {
             pod: pod.map(|(namespace, name)| format!("{namespace}/{name}")),
             node: endpoint.as_ref().and_then(|endpoint| endpoint.node.clone()),
             gone: endpoint.as_ref().is_some_and(|endpoint| endpoint.is_gone),
+            policies: policies.clone(),
             why: why.clone(),
         }
     }
 }
 
-/// A packet with these headers.
-fn seen(at: Nanos, headers: Option<&Headers>) -> Option<Seen> {
+/// A packet with these headers, and its source.
+fn seen(at: Nanos, headers: Option<&Headers>) -> Option<(Ipv4Addr, Seen)> {
     let fields = fields::fields(headers?);
     let value = |name: &str| fields.iter().find(|field| field.0 == name).map(|field| field.1.as_str());
     let port = value("tcp.dstport").or(value("udp.dstport"));
-    Some(Seen {
+    let seen = Seen {
         at,
         protocol: value("ip.proto")?.parse().ok()?,
         dst: (value("ip.dst")?.parse().ok()?, port.and_then(|port| port.parse().ok()).unwrap_or(0)),
-    })
+    };
+    Some((value("ip.src")?.parse().ok()?, seen))
 }
 
 /// Finds what stands behind the rules that matched.
 pub(super) fn explain(met: &mut Met, table: &Table, objects: &Objects, at: Nanos, headers: Option<&Headers>) {
-    let Some(seen) = seen(at, headers) else { return };
+    let Some((src, seen)) = seen(at, headers) else { return };
     for tried in met.tried.iter_mut().filter(|tried| matches!(tried.fate, Fate::Match { .. })) {
         let rules = table.chain(&tried.chain).map(|chain| &chain.rules);
         let rule = rules.and_then(|rules| rules.get(tried.number.checked_sub(1)?));
-        tried.object = rule.and_then(|rule| objects.rule(met.table, &tried.chain, rule, &seen));
+        tried.object = rule.and_then(|rule| {
+            let of_policy =
+                kube_router::explain::rule(&objects.history, table, &tried.chain, rule, (src, &seen));
+            of_policy.or_else(|| objects.rule(met.table, &tried.chain, rule, &seen))
+        });
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `names.rs` | what names and labels may be |
 //! | `ingress.rs` | Ingresses and their classes |
+//! | `network_policy.rs` | NetworkPolicies |
 //! | `service.rs` | services: their addresses and ports |
 //! | `pod.rs`, `container.rs`, `volume.rs` | pods and their templates |
 //! | `fields.rs` | what becomes of each of their fields |
@@ -15,6 +16,7 @@ mod container;
 mod fields;
 mod ingress;
 pub mod names;
+mod network_policy;
 mod pod;
 mod service;
 mod volume;
@@ -74,6 +76,7 @@ pub fn admit(store: &mut Store, object: &mut Object, before: Option<&Object>) ->
         Object::Secret(secret) => config::secret(secret, before, &mut causes),
         Object::Ingress(ingress) => self::ingress::ingress(store, ingress, before.is_none(), &mut causes),
         Object::IngressClass(class) => ingress::class(class, &mut causes),
+        Object::NetworkPolicy(policy) => network_policy::admit(policy, &mut causes),
         Object::EndpointSlice(_) | Object::Event(_) | Object::Node(_) => {}
     }
     let selectors = match (&*object, before) {
@@ -122,6 +125,7 @@ pub fn spec_changed(object: &Object, before: &Object) -> bool {
         (Object::Node(new), Object::Node(old)) => new.spec != old.spec,
         (Object::Ingress(new), Object::Ingress(old)) => new.spec != old.spec,
         (Object::IngressClass(new), Object::IngressClass(old)) => new.spec != old.spec,
+        (Object::NetworkPolicy(new), Object::NetworkPolicy(old)) => new.spec != old.spec,
         _ => false,
     }
 }

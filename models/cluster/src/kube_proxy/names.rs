@@ -1,7 +1,8 @@
 //! Names of chains: a prefix, and the first 16 letters of a hash of what the chain is for, because a name may have 28 letters.
 
-use data_encoding::BASE32;
 use sha2::{Digest, Sha256};
+
+use crate::hash::hash;
 
 /// The hash in the names of the chains of a service port (`ns/name` or `ns/name:port`).
 pub fn service_hash(service_port: &str, protocol: &str) -> String {
@@ -11,16 +12,6 @@ pub fn service_hash(service_port: &str, protocol: &str) -> String {
 /// The chain of an endpoint (`10.244.1.2:8080`) of a service port.
 pub fn endpoint_chain(service_port: &str, protocol: &str, endpoint: &str) -> String {
     format!("KUBE-SEP-{}", hash(&[service_port, protocol, endpoint]))
-}
-
-fn hash(parts: &[&str]) -> String {
-    let mut sha = Sha256::new();
-    for part in parts {
-        sha.update(part.as_bytes());
-    }
-    let mut text = BASE32.encode(&sha.finalize());
-    text.truncate(16);
-    text
 }
 
 /// A number that depends on a name only: where the userspace mode begins to look for a free port.

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::describe_ingress;
+use super::describe_network_policy::network_policy;
 use super::describe_pod::{Lines, pod, template, time};
 use super::endpoints;
 use super::failure::{Done, Failure};
@@ -73,6 +74,7 @@ fn describe(store: &Store, object: &Object, now: &Time) -> String {
         Object::IngressClass(class) => describe_ingress::class(class),
         Object::Event(event) => return self::event(event),
         Object::Namespace(namespace) => return self::namespace(namespace),
+        Object::NetworkPolicy(policy) => return network_policy(policy),
         Object::Node(node) => self::node(store, node, now),
         Object::Pod(pod) => self::pod(pod, now),
         Object::ReplicaSet(set) => replica_set(store, set),

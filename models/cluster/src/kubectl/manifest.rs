@@ -404,7 +404,8 @@ fn wrong_type(kind: Kind, value: &Value, error: &serde_path_to_error::Error<serd
 /// The Go type of a list's items.
 fn element(names: &[&str]) -> String {
     match names.last().copied().unwrap_or_default() {
-        "command" | "args" | "externalIPs" | "clusterIPs" | "finalizers" | "addresses" => "string".to_owned(),
+        "command" | "args" | "externalIPs" | "clusterIPs" | "finalizers" | "addresses" | "except"
+        | "policyTypes" | "values" => "string".to_owned(),
         list => format!("v1.{}", struct_of(list, names)),
     }
 }
@@ -428,23 +429,36 @@ fn holder(kind: Kind, names: &[&str]) -> String {
 fn struct_of(field: &str, names: &[&str]) -> String {
     const TYPES: &[(&str, &str)] = &[
         ("containers", "Container"),
+        ("egress", "NetworkPolicyEgressRule"),
         ("endpoints", "Endpoint"),
         ("env", "EnvVar"),
+        ("from", "NetworkPolicyPeer"),
         ("httpGet", "HTTPGetAction"),
+        ("ingress", "NetworkPolicyIngressRule"),
         ("initContainers", "Container"),
+        ("ipBlock", "IPBlock"),
         ("labels", "ObjectMeta"),
         ("matchExpressions", "LabelSelectorRequirement"),
         ("metadata", "ObjectMeta"),
+        ("namespaceSelector", "LabelSelector"),
+        ("podSelector", "LabelSelector"),
         ("readinessProbe", "Probe"),
         ("livenessProbe", "Probe"),
         ("selector", "LabelSelector"),
         ("strategy", "DeploymentStrategy"),
+        ("to", "NetworkPolicyPeer"),
         ("tolerations", "Toleration"),
         ("volumes", "Volume"),
         ("volumeMounts", "VolumeMount"),
     ];
     if field == "ports" {
-        return if names.contains(&"containers") { "ContainerPort" } else { "ServicePort" }.to_owned();
+        let is_inside = |list: &str| names.contains(&list);
+        let name = match () {
+            () if is_inside("containers") => "ContainerPort",
+            () if is_inside("ingress") || is_inside("egress") => "NetworkPolicyPort",
+            () => "ServicePort",
+        };
+        return name.to_owned();
     }
     let known = TYPES.iter().find(|(known, _)| *known == field).map(|(_, name)| (*name).to_owned());
     known.unwrap_or_else(|| {

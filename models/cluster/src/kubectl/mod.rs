@@ -22,7 +22,7 @@
 //! | `expose.rs`, `scale.rs`, `label.rs`, `patch.rs` | `expose`, `scale`, `set`, `label`, `annotate` and `patch` |
 //! | `rollout.rs`, `wait.rs`, `drain.rs`, `taint.rs` | `rollout`, `wait`, `cordon`, `uncordon`, `drain` and `taint` |
 //! | `ingress.rs` | `create ingress` |
-//! | `describe.rs`, `describe_pod.rs`, `describe_ingress.rs` | `describe` |
+//! | `describe.rs`, `describe_pod.rs`, `describe_ingress.rs`, `describe_network_policy.rs` | `describe` |
 //! | `info.rs` | `version`, `cluster-info`, `api-resources` and `config` |
 
 mod apply;
@@ -31,6 +31,7 @@ mod create;
 mod delete;
 mod describe;
 mod describe_ingress;
+mod describe_network_policy;
 mod describe_pod;
 mod drain;
 mod endpoints;

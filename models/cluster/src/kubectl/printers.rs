@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Event, Namespace, Node, Pod, PodSpec, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::pod_status::{self, condition};
@@ -28,6 +28,7 @@ pub(super) fn columns(resource: Resource) -> (&'static [&'static str], &'static 
             Kind::Ingress => (&["NAME", "CLASS", "HOSTS", "ADDRESS", "PORTS", "AGE"], &[]),
             Kind::IngressClass => (&["NAME", "CONTROLLER", "PARAMETERS", "AGE"], &[]),
             Kind::Namespace => (&["NAME", "STATUS", "AGE"], &[]),
+            Kind::NetworkPolicy => (&["NAME", "POD-SELECTOR", "AGE"], &[]),
             Kind::Node => (
                 &["NAME", "STATUS", "ROLES", "AGE", "VERSION"],
                 &["INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"],
@@ -63,6 +64,7 @@ pub(super) fn row(object: &Object, now: &Time) -> Vec<String> {
         Object::Ingress(ingress) => self::ingress(ingress, age),
         Object::IngressClass(class) => ingress_class(class, age),
         Object::Namespace(namespace) => self::namespace(namespace, age),
+        Object::NetworkPolicy(policy) => network_policy(policy, age),
         Object::Node(node) => self::node(node, age),
         Object::Pod(pod) => self::pod(pod, age, now),
         Object::ReplicaSet(set) => replica_set(set, age),
@@ -264,6 +266,11 @@ fn ingress(ingress: &Ingress, age: String) -> Vec<String> {
 fn ingress_class(class: &IngressClass, age: String) -> Vec<String> {
     let controller = class.spec.as_ref().and_then(|spec| spec.controller.clone());
     vec![controller.unwrap_or_else(none), none(), age]
+}
+
+fn network_policy(policy: &NetworkPolicy, age: String) -> Vec<String> {
+    let selector = policy.spec.as_ref().and_then(|spec| spec.pod_selector.as_ref());
+    vec![selector.map_or_else(none, label_selector), age]
 }
 
 fn namespace(namespace: &Namespace, age: String) -> Vec<String> {

@@ -71,6 +71,7 @@ impl Cluster {
             balancers: None,
             announce: None,
             dns: None,
+            policy: None,
             ingress: false,
             delay: glassnet_sim::Nanos::ZERO,
         };
@@ -435,5 +436,63 @@ fn what_may_not_change_does_not() {
         "get svc web -o jsonpath={.spec.type}{.spec.ports[0].nodePort}{.spec.externalTrafficPolicy}",
         0,
         "ClusterIP",
+    );
+}
+
+const POLICY: &str = "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress, Egress]
+  ingress:
+  - from:
+    - namespaceSelector: {matchLabels: {team: ops}}
+      podSelector: {matchExpressions: [{key: app, operator: In, values: [a, b]}]}
+    - ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16, 10.2.0.0/16]}
+    ports: [{port: http}, {port: 8000, endPort: 8010, protocol: UDP}]
+  - {}
+";
+
+#[test]
+fn network_policies() {
+    let cluster = Cluster::new();
+    cluster.file("web.yaml", POLICY);
+    cluster.says("apply -f web.yaml", 0, "networkpolicy.networking.k8s.io/web created\n");
+    cluster.says("get netpol", 0, "NAME   POD-SELECTOR   AGE\nweb    app=web        0s\n");
+    cluster.says(
+        "describe networkpolicy web",
+        0,
+        "Name:         web\nNamespace:    default\nCreated on:   2023-11-14 22:13:20 +0000 UTC\nLabels:       <none>\nAnnotations:  \
+         <none>\nSpec:\n  PodSelector:     app=web\n  Allowing ingress traffic:\n    To Port: http/TCP\n    To Port Range: \
+         8000-8010/UDP\n    From:\n      NamespaceSelector: team=ops\n      PodSelector: app in (a,b)\n    From:\n      IPBlock:\n        \
+         CIDR: 10.0.0.0/8\n        Except: 10.1.0.0/16, 10.2.0.0/16\n    ----------\n    To Port: <any> (traffic allowed to all ports)\n    \
+         From: <any> (traffic not restricted by source)\n  Allowing egress traffic:\n    <none> (Selected pods are isolated for egress \
+         connectivity)\n  Policy Types: Ingress, Egress\n",
+    );
+    cluster.says(
+        "get netpol web -o jsonpath={.metadata.generation}{.spec.ingress[0].ports[0].protocol}",
+        0,
+        "1TCP",
+    );
+    // Lists of rules are replaced as a whole.
+    cluster.file("web.yaml", &POLICY.replace("8000, endPort: 8010", "9000").replace("  - {}\n", ""));
+    cluster.says("apply -f web.yaml", 0, "networkpolicy.networking.k8s.io/web configured\n");
+    let ports = "get netpol web -o jsonpath={.metadata.generation}{.spec.ingress[*].ports[*].port}{.spec.ingress[*].ports[*].endPort}";
+    cluster.says(ports, 0, "2http 9000");
+    cluster.file(
+        "bad.yaml",
+        &POLICY.replace("port: 8000, endPort: 8010", "port: 0").replace("10.1.0.0/16", "11.0.0.0/16"),
+    );
+    cluster.says(
+        "create -f bad.yaml --dry-run=server",
+        1,
+        "The NetworkPolicy \"web\" is invalid: \n* spec.ingress[0].ports[1].port: Invalid value: 0: must be between 1 and 65535, \
+         inclusive\n* spec.ingress[0].from[1].ipBlock.except[0]: Invalid value: \"11.0.0.0/16\": must be a strict subset of `cidr`\n",
+    );
+    cluster.says(
+        "delete netpol web",
+        0,
+        "networkpolicy.networking.k8s.io \"web\" deleted from default namespace\n",
     );
 }

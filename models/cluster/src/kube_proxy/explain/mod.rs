@@ -9,6 +9,8 @@
 
 mod rows;
 
+pub(crate) use rows::target;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -83,15 +85,19 @@ pub struct Explained {
     pub service: Option<ServiceIs>,
     /// The endpoint that it leads to.
     pub endpoint: Option<EndpointIs>,
+    /// The network policies that it is for, `namespace/name`.
+    pub policies: Vec<String>,
     /// Why it stands there.
     pub why: String,
 }
 
 impl Explained {
-    /// Service and endpoint; empty if it is for none.
+    /// Service, endpoint and policies; empty if it is for none.
     pub fn objects(&self) -> String {
         let service = self.service.iter().map(ServiceIs::to_string);
-        service.chain(self.endpoint.iter().map(EndpointIs::to_string)).collect::<Vec<_>>().join(", ")
+        let endpoint = self.endpoint.iter().map(EndpointIs::to_string);
+        let policies = self.policies.iter().map(|policy| format!("policy {policy}"));
+        service.chain(endpoint).chain(policies).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -174,6 +180,7 @@ impl Objects {
             agent: row.agent,
             service: name.map(|name| service_is(name, port.as_ref())),
             endpoint: endpoint.map(|(_, text)| self.endpoint(text, seen.at)),
+            policies: Vec::new(),
             why: row.why(rule, port.as_ref(), seen, self),
         })
     }
@@ -185,6 +192,7 @@ impl Objects {
             agent: "kube-proxy",
             service: Some(service_is(name, Some(&port))),
             endpoint: dest.map(|(address, port)| self.endpoint(&format!("{address}:{port}"), seen.at)),
+            policies: Vec::new(),
             why: format!("a virtual server for its {}", address_of(&port, seen)),
         })
     }
