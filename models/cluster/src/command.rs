@@ -114,7 +114,7 @@ impl Run for NodeShell<'_> {
         self.api.note(Ran {
             at: self.process.now(),
             node: hostname(self.process),
-            agent: self.process.name().to_owned(),
+            agent: self.process.program.name().to_owned(),
             command,
             goes_on_in: None,
         });
