@@ -38,8 +38,16 @@ pub enum ReplayError {
 pub fn replayed(lesson: &Lesson) -> Result<Lesson, ReplayError> {
     let Some(cluster) = &lesson.front.topology.cluster else { return Ok(lesson.clone()) };
     for (is_so, what, label) in [
-        (cluster.has_userspace_proxy(), "the sockets of kube-proxy's userspace mode", "clients would get no answer"),
-        (cluster.has_userspace_network(), "flanneld, which carries packets itself in the udp backend", "no packet would arrive"),
+        (
+            cluster.has_userspace_proxy(),
+            "the sockets of kube-proxy's userspace mode",
+            "clients would get no answer",
+        ),
+        (
+            cluster.has_userspace_network(),
+            "flanneld, which carries packets itself in the udp backend",
+            "no packet would arrive",
+        ),
     ] {
         if let (true, Some(first)) = (is_so, lesson.prompts().next()) {
             let message = format!("not modelled yet on a real kernel: {what}");

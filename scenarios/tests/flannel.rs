@@ -37,7 +37,8 @@ fn yaml(text: &str) -> Value {
 }
 
 fn lesson(nodes: &str, cluster: &str) -> Lesson {
-    let text = format!("---\ntitle: t\ntopology: {nodes}\ncluster: {cluster}\n---\n```console\nnode1# true\n```\n");
+    let text =
+        format!("---\ntitle: t\ntopology: {nodes}\ncluster: {cluster}\n---\n```console\nnode1# true\n```\n");
     Lesson::parse(Path::new("x.md"), text).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
@@ -57,10 +58,11 @@ fn lines(text: &str) -> BTreeSet<String> {
     text.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-/// The lines that speak of flannel's device, without its number and with a name in place of its address.
+/// The lines that speak of flannel's device, without its number and with a name in place of its address. The queueing discipline is the
+/// kernel's default.
 fn of_device(text: &str, mac: Option<&str>) -> BTreeSet<String> {
     static NOISE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^\d+: | addrgenmode[^\\]*|promiscuity \d+ +(?:allmulti \d+ )?minmtu \d+ maxmtu \d+ | +valid_lft.*")
+        Regex::new(r"^\d+: | qdisc \S+| addrgenmode[^\\]*|promiscuity \d+ +(?:allmulti \d+ )?minmtu \d+ maxmtu \d+ | +valid_lft.*")
             .expect("a pattern")
     });
     let lines = text.lines().filter(|line| line.contains("flannel"));
@@ -91,11 +93,19 @@ fn same_state(session: &mut Session, step: &str, place: &str) {
     let real = recorded(step, "ip -d -o link");
     assert_eq!(of_device(&links, mac), of_device(real, None), "{place}: links");
     let addresses = say(session, "node1", "ip -4 -o addr");
-    assert_eq!(of_device(&addresses, mac), of_device(recorded(step, "ip -4 -o addr"), None), "{place}: addresses");
+    assert_eq!(
+        of_device(&addresses, mac),
+        of_device(recorded(step, "ip -4 -o addr"), None),
+        "{place}: addresses"
+    );
     let routes = say(session, "node1", "ip route");
     assert_eq!(lines(&routes), lines(recorded(step, "ip route")), "{place}: routes");
     let neighbours = say(session, "node1", "ip neigh");
-    assert_eq!(of_device(&neighbours, mac), of_device(recorded(step, "ip neigh"), None), "{place}: neighbours");
+    assert_eq!(
+        of_device(&neighbours, mac),
+        of_device(recorded(step, "ip neigh"), None),
+        "{place}: neighbours"
+    );
     let fdb = say(session, "node1", "bridge fdb");
     assert_eq!(of_device(&fdb, mac), of_device(recorded(step, "bridge fdb"), None), "{place}: FDB");
     let (saved, real) = (say(session, "node1", "iptables-save"), recorded(step, "iptables-save"));
@@ -109,11 +119,13 @@ fn same_state(session: &mut Session, step: &str, place: &str) {
     let node: Value = serde_json::from_str(&node).expect("a node");
     let real = recorded(step, "annotations of node1");
     let ours = node["metadata"]["annotations"].to_string();
-    let ours: Value = serde_json::from_str(&mac.map_or(ours.clone(), |mac| ours.replace(mac, "OWN-VTEP-MAC"))).expect("JSON");
+    let ours: Value =
+        serde_json::from_str(&mac.map_or(ours.clone(), |mac| ours.replace(mac, "OWN-VTEP-MAC")))
+            .expect("JSON");
     assert_eq!(ours, annotations(real), "{place}: annotations");
-    let condition = node["status"]["conditions"].as_array().and_then(|all| {
-        all.iter().find(|condition| condition["type"] == "NetworkUnavailable").cloned()
-    });
+    let condition = node["status"]["conditions"]
+        .as_array()
+        .and_then(|all| all.iter().find(|condition| condition["type"] == "NetworkUnavailable").cloned());
     let condition = condition.expect("a condition");
     for key in ["status", "reason", "message"] {
         assert!(real.contains(&condition[key].to_string()), "{place}: {condition}");
@@ -144,7 +156,9 @@ fn check(case: &str, flannel: &str) {
             let object = &change["object"];
             let line = match change["verb"].as_str() {
                 Some("apply") => format!("kubectl apply -f - <<'EOF'\n{object}\nEOF"),
-                Some("delete") => format!("kubectl delete node {}", object["metadata"]["name"].as_str().expect("a name")),
+                Some("delete") => {
+                    format!("kubectl delete node {}", object["metadata"]["name"].as_str().expect("a name"))
+                }
                 verb => panic!("what is {verb:?}?"),
             };
             say(&mut session, "node1", &line);
@@ -173,7 +187,9 @@ fn same_words(session: &mut Session, real: &str, case: &str) {
     let added: BTreeSet<&String> = ours.difference(&real).collect();
     assert!(added.is_empty(), "{case}: {added:?}");
     let is_verbose = |line: &&String| {
-        ["adding subnet", "removing subnet", "Adding direct", "Removing direct"].iter().any(|word| line.starts_with(word))
+        ["adding subnet", "removing subnet", "Adding direct", "Removing direct"]
+            .iter()
+            .any(|word| line.starts_with(word))
     };
     let missing: Vec<&String> = real.difference(&ours).filter(|line| !is_verbose(line)).collect();
     assert!(missing.is_empty(), "{case}: {missing:?}\n{said}");
@@ -211,9 +227,11 @@ const ROUTER: &str = "ip addr add 192.168.0.1/24 dev eth0; ip addr add 192.168.7
 /// A pod on each node.
 fn add_pods(session: &mut Session, nodes: &[&str]) {
     for node in nodes {
-        let image = "--image busybox";
-        let over = format!("{{\"spec\": {{\"nodeName\": \"{node}\"}}}}");
-        let line = format!("kubectl run pod-{node} {image} --overrides '{over}' -- sleep infinity");
+        let spec = format!(
+            "{{nodeName: {node}, containers: [{{name: pod, image: busybox, command: [sleep, infinity]}}]}}"
+        );
+        let manifest = format!("{{apiVersion: v1, kind: Pod, metadata: {{name: pod-{node}}}, spec: {spec}}}");
+        let line = format!("kubectl apply -f - <<'EOF'\n{manifest}\nEOF");
         assert_eq!(say(session, "node1", &line), format!("pod/pod-{node} created\n"));
     }
     say(session, "node1", "sleep 3");
@@ -255,7 +273,8 @@ fn pods_reach_each_other_across_a_router_unless_the_backend_needs_one_link() {
             let logs = "kubectl -n kube-system logs daemonset/kube-flannel-ds 2>&1; \
                 for pod in $(kubectl -n kube-system get pods -o name); do kubectl -n kube-system logs $pod; done";
             let said = say(session, "node1", logs);
-            let why = "Error adding route to 10.244.2.0/24 via 192.168.7.13 dev index 2: network is unreachable";
+            let why =
+                "Error adding route to 10.244.2.0/24 via 192.168.7.13 dev index 2: network is unreachable";
             assert!(said.contains(why), "{said}");
         }
     }
@@ -302,7 +321,8 @@ fn rules_and_routes_are_put_back() {
 
 #[test]
 fn a_wrong_configuration_is_told_and_tried_again() {
-    let cluster = "{pods: 10.244.0.0/16, network: flannel, flannel: {backend: vxlan, gbp: true}, proxy: none}";
+    let cluster =
+        "{pods: 10.244.0.0/16, network: flannel, flannel: {backend: vxlan, gbp: true}, proxy: none}";
     let session = &mut started(LINKED, cluster);
     let pods = say(session, "node1", "kubectl -n kube-system get pods");
     assert!(pods.contains("CrashLoopBackOff") || pods.contains("Error"), "{pods}");
@@ -319,16 +339,23 @@ fn a_wrong_configuration_is_told_and_tried_again() {
 #[test]
 fn settings_that_a_backend_has_not_are_refused() {
     for (cluster, why) in [
-        ("{network: flannel, flannel: {backend: host-gw, port: 1}}", "the backend host-gw of flannel has no `port`"),
-        ("{network: flannel, flannel: {backend: ipsec}}", "not modelled yet: the backend \"ipsec\" of flannel"),
+        (
+            "{network: flannel, flannel: {backend: host-gw, port: 1}}",
+            "the backend host-gw of flannel has no `port`",
+        ),
+        (
+            "{network: flannel, flannel: {backend: ipsec}}",
+            "not modelled yet: the backend \"ipsec\" of flannel",
+        ),
         ("{network: flannel, flannel: {vni: 16777216}}", "16777216 is no network identifier"),
         ("{flannel: {backend: udp}}", "settings of flannel for another network"),
         ("{network: calico}", "not modelled yet: the network \"calico\" of a cluster"),
         ("{nodes: {node1: {joins: 3s}}}", "the first node `node1` is the control plane"),
         ("{nodes: {node1: , node2: {joins: soon}}}", "\"soon\" is no time"),
     ] {
-        let text =
-            format!("---\ntitle: t\ntopology: {LINKED}\ncluster: {cluster}\n---\n```console\nnode1# true\n```\n");
+        let text = format!(
+            "---\ntitle: t\ntopology: {LINKED}\ncluster: {cluster}\n---\n```console\nnode1# true\n```\n"
+        );
         let error = Lesson::parse(Path::new("x.md"), text).map(|_| ()).expect_err(cluster);
         assert!(error.to_string().contains(why), "{cluster}: {error}");
     }

@@ -1,5 +1,6 @@
 //! flanneld as a program: it chooses its interface, reads its configuration, gets its lease, and then follows what other nodes do.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
@@ -48,20 +49,22 @@ pub fn main(process: &mut Process) -> Running<'_> {
             process.eprint("flanneld: this machine is in no cluster\n");
             return 1;
         };
-        let thread = process.thread();
+        let mut thread = Some(process.thread());
         let handed = Arc::<Mutex<Option<Proxy>>>::default();
         let mut agent = pin!(run(process, api, &options, &handed));
-        let mut carrying: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
-        let mut thread = Some(thread);
+        let mut carrying: Option<Pin<Box<dyn Future<Output = Infallible> + Send>>> = None;
         poll_fn(|cx| {
             if let Poll::Ready(status) = agent.as_mut().poll(cx) {
                 return Poll::Ready(status);
             }
             let proxy = handed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-            if let (Some(proxy), Some(mut thread)) = (proxy, thread.take_if(|_| carrying.is_none())) {
-                carrying = Some(Box::pin(async move { match proxy.serve(&mut thread).await {} }));
+            if let Some(proxy) = proxy
+                && let Some(mut thread) = thread.take()
+            {
+                carrying = Some(Box::pin(async move { proxy.serve(&mut thread).await }));
             }
             if let Some(carrying) = &mut carrying {
+                // It never ends.
                 let _ = carrying.as_mut().poll(cx);
             }
             Poll::Pending
@@ -128,11 +131,9 @@ async fn start(
     let rules = rules(daemon, options, (conf.network, subnet)).await?;
     match write_subnet_file(daemon, options, (conf.network, subnet), backend.mtu()).await {
         Ok(path) => daemon.info("main.go:323", format_args!("Wrote subnet file to {path}")),
-        Err(why) => daemon.log(
-            Level::Warning,
-            "main.go:321",
-            format_args!("Failed to write subnet file: {why}"),
-        ),
+        Err(why) => {
+            daemon.log(Level::Warning, "main.go:321", format_args!("Failed to write subnet file: {why}"))
+        }
     }
     daemon.info("main.go:327", "Running backend.");
     daemon.info("main.go:345", "Waiting for all goroutines to exit");
@@ -182,9 +183,7 @@ fn node_name(daemon: &Daemon<'_>) -> Result<String, String> {
     };
     let store = daemon.api.store();
     let Some(pod) = store.get::<Pod>(namespace, name) else {
-        return Err(format!(
-            "error retrieving pod spec for '{namespace}/{name}': pods \"{name}\" not found"
-        ));
+        return Err(format!("error retrieving pod spec for '{namespace}/{name}': pods \"{name}\" not found"));
     };
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     node.ok_or_else(|| format!("node name not present in pod spec '{namespace}/{name}'"))
@@ -199,7 +198,8 @@ async fn rules(
     let mut all = Vec::new();
     if options.is("ip-masq") {
         let random = iptables::knows_random_fully(daemon).await;
-        let random = random.map_err(|why| ("main.go:302", format!("Failed to recycle IPTables rules, {why}")))?;
+        let random =
+            random.map_err(|why| ("main.go:302", format!("Failed to recycle IPTables rules, {why}")))?;
         let path = options.text("subnet-file");
         let before = daemon.process.files.clone().read(path).await.unwrap_or_default();
         let before = String::from_utf8_lossy(&before).into_owned();

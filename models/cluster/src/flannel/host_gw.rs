@@ -14,8 +14,7 @@ pub(super) fn register(
     outside: &Interface,
 ) -> Result<(RouteNetwork, Range), String> {
     let kind = "host-gw";
-    let attributes =
-        Attributes { public: outside.public, kind: kind.to_owned(), data: "null".to_owned() };
+    let attributes = Attributes { public: outside.public, kind: kind.to_owned(), data: "null".to_owned() };
     let subnet = subnets.acquire(daemon, &attributes)?;
     Ok((RouteNetwork::new(daemon, kind, outside.mtu, &outside.name), subnet))
 }

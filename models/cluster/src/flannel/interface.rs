@@ -82,9 +82,7 @@ fn by_name(daemon: &mut Daemon<'_>, name: &str) -> Result<Found, String> {
     daemon.info("main.go:456", format_args!("Searching for interface using {address}"));
     let mut all = sock::interfaces(daemon.process).into_iter().map(|(_, name)| name);
     let found = all.find(|device| sock::addresses(daemon.process, device).contains(&address));
-    found
-        .map(|device| (device, Some(address)))
-        .ok_or_else(|| wrong("No interface with given IP found"))
+    found.map(|device| (device, Some(address))).ok_or_else(|| wrong("No interface with given IP found"))
 }
 
 fn by_pattern(daemon: &Daemon<'_>, pattern: &str) -> Result<Found, String> {
@@ -122,11 +120,7 @@ fn address_of(daemon: &Daemon<'_>, name: &str) -> Option<Ipv4Addr> {
     all.iter().find(global).or_else(|| all.iter().rfind(|address| address.is_link_local())).copied()
 }
 
-fn complete(
-    daemon: &mut Daemon<'_>,
-    (name, address): Found,
-    public: &str,
-) -> Result<Interface, String> {
+fn complete(daemon: &mut Daemon<'_>, (name, address): Found, public: &str) -> Result<Interface, String> {
     let address = address.or_else(|| address_of(daemon, &name));
     let address = address.ok_or_else(|| format!("failed to find IPv4 address for interface {name}"))?;
     daemon.info("main.go:533", format_args!("Using interface with name {name} and address {address}"));

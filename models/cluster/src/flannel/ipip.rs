@@ -24,8 +24,7 @@ pub(super) async fn register(
     let direct = direct.map_err(|why| format!("error decoding IPIP backend config: {why}"))?;
     daemon.info("ipip.go:66", format_args!("IPIP config: DirectRouting={direct}"));
     let kind = "ipip";
-    let attributes =
-        Attributes { public: outside.public, kind: kind.to_owned(), data: "null".to_owned() };
+    let attributes = Attributes { public: outside.public, kind: kind.to_owned(), data: "null".to_owned() };
     let subnet = subnets.acquire(daemon, &attributes)?;
     let mtu = set_up(daemon, outside, (subnet, conf.network)).await?;
     let mut network = RouteNetwork::new(daemon, kind, mtu, DEVICE);
@@ -43,9 +42,8 @@ async fn set_up(
     if daemon.device(DEVICE, |_| ()).is_none() {
         daemon.run(&add).await?;
     } else if let Some(found) = difference(daemon, outside)? {
-        let text = format!(
-            "\"{DEVICE}\" already exists with incompatable attributes: {found}; recreating device"
-        );
+        let text =
+            format!("\"{DEVICE}\" already exists with incompatable attributes: {found}; recreating device");
         daemon.log(Level::Warning, "ipip.go:163", text);
         let deleted = daemon.run(&format!("ip link del {DEVICE}")).await;
         deleted.map_err(|why| format!("failed to delete interface: {why}"))?;

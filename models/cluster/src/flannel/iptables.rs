@@ -113,9 +113,12 @@ impl Rules {
             daemon.info("iptables.go:172", format_args!("Deleting iptables rule: {rule}"));
             let (why, answer) = self.call(daemon, "-D", rule).await;
             let is_missing = answer.status == 1
-                && ["Bad rule (does a matching rule exist in that chain?).", "No chain/target/match by that name."]
-                    .iter()
-                    .any(|text| answer.stderr.contains(text));
+                && [
+                    "Bad rule (does a matching rule exist in that chain?).",
+                    "No chain/target/match by that name.",
+                ]
+                .iter()
+                .any(|text| answer.stderr.contains(text));
             if answer.status != 0 && !is_missing {
                 return Err(why);
             }

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_backend_has_its_settings() {
-        let text = r#"{"network": "10.244.3.0/16", "Backend": {"type": "vxlan", "VNI": 5, "directrouting": true}}"#;
+        let text =
+            r#"{"network": "10.244.3.0/16", "Backend": {"type": "vxlan", "VNI": 5, "directrouting": true}}"#;
         let conf = NetConf::parse(text).expect("a configuration");
         assert_eq!((conf.network.to_string().as_str(), conf.kind.as_str()), ("10.244.0.0/16", "vxlan"));
         assert_eq!(conf.backend.number("VNI", 1), Ok(5));
@@ -178,7 +179,10 @@ mod tests {
 
     #[test]
     fn without_a_backend_it_is_udp() {
-        assert_eq!(NetConf::parse(r#"{"Network": "10.0.0.0/8"}"#).map(|conf| conf.kind), Ok("udp".to_owned()));
+        assert_eq!(
+            NetConf::parse(r#"{"Network": "10.0.0.0/8"}"#).map(|conf| conf.kind),
+            Ok("udp".to_owned())
+        );
     }
 
     #[test]

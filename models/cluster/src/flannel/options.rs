@@ -96,8 +96,7 @@ impl Options {
     }
 
     fn set(&mut self, name: &'static str, kind: Kind, value: String) -> Result<(), String> {
-        let invalid =
-            |why: &str| Err(format!("invalid value \"{value}\" for flag -{name}: {why}"));
+        let invalid = |why: &str| Err(format!("invalid value \"{value}\" for flag -{name}: {why}"));
         match kind {
             Kind::Unmodelled => return Err(format!("not modelled yet: -{name} of flanneld")),
             Kind::Int if value.parse::<i64>().is_err() => return invalid("parse error"),

@@ -60,7 +60,12 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    pub(super) fn new((tun, address): (TunFd, Ipv4Addr), socket: Sock, most: usize, table: Arc<Table>) -> Proxy {
+    pub(super) fn new(
+        (tun, address): (TunFd, Ipv4Addr),
+        socket: Sock,
+        most: usize,
+        table: Arc<Table>,
+    ) -> Proxy {
         Proxy { tun, address, socket, most, table }
     }
 

@@ -116,7 +116,8 @@ impl Subnets {
         let Some(Object::Node(node)) = known.map(|object| &**object) else {
             return Err(failed(format!("node \"{name}\" not found")));
         };
-        let Some(text) = node.spec.as_ref().and_then(|spec| spec.pod_cidr.as_deref()).filter(|text| !text.is_empty())
+        let Some(text) =
+            node.spec.as_ref().and_then(|spec| spec.pod_cidr.as_deref()).filter(|text| !text.is_empty())
         else {
             return Err(failed(format!("node \"{name}\" pod cidr not assigned")));
         };

@@ -39,14 +39,14 @@ impl Udp {
         let wrong = |why: String| format!("error decoding UDP backend config: {why}");
         let port = conf.backend.number("Port", PORT).map_err(wrong)?;
         // It is told no type of backend.
-        let attributes =
-            Attributes { public: outside.public, kind: String::new(), data: "null".to_owned() };
+        let attributes = Attributes { public: outside.public, kind: String::new(), data: "null".to_owned() };
         let subnet = subnets.acquire(daemon, &attributes)?;
         let mtu = outside.mtu.saturating_sub(OVERHEAD);
         let tun = open_tun(daemon, (subnet.first, conf.network), mtu).await?;
         let socket = Sock::open(daemon.process, SockKind::Udp);
         let listening = |why: &str| format!("failed to start listening on UDP socket: {why}");
-        let port = u16::try_from(port).map_err(|_| listening(&format!("listen udp4: invalid port {port}")))?;
+        let port =
+            u16::try_from(port).map_err(|_| listening(&format!("listen udp4: invalid port {port}")))?;
         socket.bind(outside.address, port).map_err(|errno| {
             let (address, why) = (outside.address, errno.strerror().to_lowercase());
             listening(&format!("listen udp4 {address}:{port}: bind: {why}"))
@@ -101,9 +101,7 @@ async fn open_tun(
     }
     // A route of somebody else will do.
     match daemon.run(&format!("ip route add {network} dev {name} scope global")).await {
-        Err(why) if why != "file exists" => {
-            Err(format!("failed to add route ({network} -> {name}): {why}"))
-        }
+        Err(why) if why != "file exists" => Err(format!("failed to add route ({network} -> {name}): {why}")),
         _ => Ok(tun),
     }
 }

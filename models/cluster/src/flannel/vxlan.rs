@@ -74,10 +74,9 @@ impl Wanted<'_> {
         let (cfg, address) = (&found.cfg, self.outside.address);
         match () {
             () if i64::from(cfg.vni) != self.vni => Some(format!("vni: {} vs {}", self.vni, cfg.vni)),
-            () if cfg.remote_ifindex != 0 && cfg.remote_ifindex != self.outside.ifindex => Some(format!(
-                "vtep (external) interface: {} vs {}",
-                self.outside.ifindex, cfg.remote_ifindex
-            )),
+            () if cfg.remote_ifindex != 0 && cfg.remote_ifindex != self.outside.ifindex => {
+                Some(format!("vtep (external) interface: {} vs {}", self.outside.ifindex, cfg.remote_ifindex))
+            }
             () if !cfg.saddr.is_unspecified() && cfg.saddr != address => {
                 Some(format!("vtep (external) IP: {address} vs {}", cfg.saddr))
             }

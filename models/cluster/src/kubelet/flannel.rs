@@ -103,8 +103,7 @@ mod tests {
 
     #[test]
     fn what_flanneld_tells_is_read() {
-        let text =
-            "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
+        let text = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n";
         let subnet = parse(text).expect("a subnet");
         assert_eq!((subnet.range.to_string().as_str(), subnet.mtu), ("10.244.1.0/24", 1450));
         assert_eq!(

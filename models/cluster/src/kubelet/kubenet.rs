@@ -54,7 +54,9 @@ impl Kubenet {
         api: &Arc<ApiServer>,
         uid: &str,
     ) -> Result<Attached, String> {
-        let range = self.range.ok_or("Kubenet does not have netConfig. This is most likely due to lack of PodCIDR")?;
+        let range = self
+            .range
+            .ok_or("Kubenet does not have netConfig. This is most likely due to lack of PodCIDR")?;
         let plan = Plan { name: "cbr0", range, mtu: None, route: None };
         self.bridge.add(process, api, (uid, plan)).await
     }

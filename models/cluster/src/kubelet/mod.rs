@@ -46,8 +46,8 @@ use crate::kube_proxy::config::Version;
 use crate::object::{Key, Kind, Object};
 use crate::store::wall_clock;
 
-pub use network::netns_name;
 use network::Network;
+pub use network::netns_name;
 use pod::Sandbox;
 
 const WATCHED: &[Kind] = &[Kind::ConfigMap, Kind::Node, Kind::Pod, Kind::Secret];
@@ -250,8 +250,7 @@ impl Kubelet {
                     last_heartbeat_time: Some(wall_clock(now)),
                     last_transition_time: Some(wall_clock(now)),
                 };
-                let conditions =
-                    node.status.get_or_insert_default().conditions.get_or_insert_default();
+                let conditions = node.status.get_or_insert_default().conditions.get_or_insert_default();
                 // Others are told by others.
                 conditions.retain(|known| known.type_ == "NetworkUnavailable");
                 conditions.extend([

@@ -435,7 +435,15 @@ async fn host_path(shell: &mut NodeShell<'_>, path: &str, kind: &str) -> Result<
         "FileOrCreate" => format!("touch {path}"),
         "Directory" => format!("test -d {path}"),
         "File" => format!("test -f {path}"),
-        _ => return Ok(()),
+        // The runtime makes a folder of what is not there.
+        _ => {
+            let files = shell.process.files.clone();
+            let is_there = files.list(path).await.is_ok() || files.read(path).await.is_ok();
+            if !is_there {
+                shell.run(Command::words(&format!("mkdir -p {path}"))).await;
+            }
+            return Ok(());
+        }
     };
     match (shell.run(Command::words(&line)).await.status, kind) {
         (0, _) => Ok(()),
