@@ -324,6 +324,7 @@ fn a_wrong_configuration_is_told_and_tried_again() {
     let cluster =
         "{pods: 10.244.0.0/16, network: flannel, flannel: {backend: vxlan, gbp: true}, proxy: none}";
     let session = &mut started(LINKED, cluster);
+    say(session, "node1", "sleep 3");
     let pods = say(session, "node1", "kubectl -n kube-system get pods");
     assert!(pods.contains("CrashLoopBackOff") || pods.contains("Error"), "{pods}");
     let name = pods.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a pod");
