@@ -416,15 +416,29 @@ impl Sandbox {
             volumes::Content::Own(kind, files) => (volumes::folder(&self.uid, kind, volume), files),
             volumes::Content::Host(path, kind) => return host_path(&mut shell, &path, &kind).await,
         };
-        shell.run(Command::words(&format!("mkdir -p {folder}"))).await;
+        let mut commands = vec![Command::words(&format!("mkdir -p {folder}"))];
         for (path, text) in files {
             if let Some((inside, _)) = path.rsplit_once('/') {
-                shell.run(Command::words(&format!("mkdir -p {folder}/{inside}"))).await;
+                commands.push(Command::words(&format!("mkdir -p {folder}/{inside}")));
             }
             let argv = vec!["tee".to_owned(), format!("{folder}/{path}")];
-            shell.run(Command { argv, stdin: text }).await;
+            commands.push(Command { argv, stdin: text });
+        }
+        for command in commands {
+            match self.serves_agent() {
+                true => shell.run_untold(&command).await,
+                false => shell.run(command).await,
+            };
         }
         Ok(())
+    }
+
+    /// One of its containers is an agent of the cluster. What its files are is of no use where the agent does not run.
+    pub(super) fn serves_agent(&self) -> bool {
+        let is_agent = |one: &Running| {
+            one.spec.command.iter().flatten().next().is_some_and(|name| crate::is_agent(name))
+        };
+        self.containers.iter().any(is_agent)
     }
 }
 

@@ -261,7 +261,7 @@ impl Sandbox {
         goes_on_in: Option<String>,
     ) {
         // What an agent in a container does is the commands that it runs.
-        if argv.first().is_some_and(|name| crate::is_agent(name)) {
+        if self.serves_agent() {
             return;
         }
         let own = self.variables(process, api, at).map(|[own, _]| own).unwrap_or_default();
