@@ -34,13 +34,26 @@ pub enum ReplayError {
 ///
 /// # Errors
 ///
-/// A prompt does not end, or has `kubectl` in the middle of a command line; or kube-proxy itself carries connections.
+/// A prompt does not end, or has `kubectl` in the middle of a command line; or kube-proxy or flanneld itself carries packets.
 pub fn replayed(lesson: &Lesson) -> Result<Lesson, ReplayError> {
     let Some(cluster) = &lesson.front.topology.cluster else { return Ok(lesson.clone()) };
-    if let (true, Some(first)) = (cluster.has_userspace_proxy(), lesson.prompts().next()) {
-        let message = "not modelled yet on a real kernel: the sockets of kube-proxy's userspace mode";
-        let error = lesson.error(first.command_span.clone(), message, "clients would get no answer");
-        return Err(ReplayError::Lesson(Box::new(error)));
+    for (is_so, what, label) in [
+        (
+            cluster.has_userspace_proxy(),
+            "the sockets of kube-proxy's userspace mode",
+            "clients would get no answer",
+        ),
+        (
+            cluster.has_userspace_network(),
+            "flanneld, which carries packets itself in the udp backend",
+            "no packet would arrive",
+        ),
+    ] {
+        if let (true, Some(first)) = (is_so, lesson.prompts().next()) {
+            let message = format!("not modelled yet on a real kernel: {what}");
+            let error = lesson.error(first.command_span.clone(), &message, label);
+            return Err(ReplayError::Lesson(Box::new(error)));
+        }
     }
     let mut run = Run::new(lesson, lab::SEED).map_err(|error| ReplayError::Run(Box::new(error)))?;
     let mut agents = Agents { told: 0, last: Nanos::ZERO };

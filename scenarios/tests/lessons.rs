@@ -38,5 +38,5 @@ fn lessons_about_cards_and_cpus() {
 /// No real kernel has `kubectl`; what agents run there is another matter.
 #[test]
 fn lessons_about_clusters() {
-    print_what_they_say("cluster", 15);
+    print_what_they_say("cluster", 19);
 }

@@ -102,24 +102,41 @@ pub struct NodeShell<'a> {
     pub api: Arc<ApiServer>,
 }
 
-impl Run for NodeShell<'_> {
-    async fn run(&mut self, command: Command) -> Answer {
+impl NodeShell<'_> {
+    /// Runs a command that nobody is told of: what it does is of use to an agent only.
+    pub async fn run_untold(&mut self, command: &Command) -> Answer {
+        self.load().await;
+        self.spawn(command).await
+    }
+
+    /// A program takes its time to load.
+    async fn load(&mut self) {
+        let exec_time = self.process.world().kernel(self.process.machine).config.exec_time;
+        // An agent has no signal handlers.
+        let _ = self.process.sleep(exec_time).await;
+    }
+
+    async fn spawn(&mut self, command: &Command) -> Answer {
         let (stdout, stderr) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
         let mut child = self.process.child(INIT_NET, command.argv.clone());
         child.stdin = Given::new(command.stdin.as_bytes());
         (child.stdout, child.stderr) = (stdout.clone(), stderr.clone());
-        let exec_time = self.process.world().kernel(self.process.machine).config.exec_time;
-        // An agent has no signal handlers.
-        let _ = self.process.sleep(exec_time).await;
+        let status = self.process.shell.clone().spawn(child).await;
+        Answer { status, stdout: stdout.text(), stderr: stderr.text() }
+    }
+}
+
+impl Run for NodeShell<'_> {
+    async fn run(&mut self, command: Command) -> Answer {
+        self.load().await;
         self.api.note(Ran {
             at: self.process.now(),
             node: hostname(self.process),
-            agent: self.process.name().to_owned(),
-            command,
+            agent: self.process.program.name().to_owned(),
+            command: command.clone(),
             goes_on_in: None,
         });
-        let status = self.process.shell.clone().spawn(child).await;
-        Answer { status, stdout: stdout.text(), stderr: stderr.text() }
+        self.spawn(&command).await
     }
 }
 

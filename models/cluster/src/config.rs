@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use glassnet_sim::Nanos;
+use serde::Serialize;
 
 use crate::kube_proxy::config::{Config as ProxyConfig, Mode};
 
@@ -65,6 +66,8 @@ pub struct NodeConfig {
     pub gateway: Option<Ipv4Addr>,
     /// Labels beside those that the kubelet gives it.
     pub labels: BTreeMap<String, String>,
+    /// Its kubelet starts so late, and the node joins the cluster then.
+    pub joins: Nanos,
 }
 
 /// How addresses of load balancers are announced.
@@ -93,6 +96,49 @@ pub struct DnsConfig {
     pub forwarders: Vec<Ipv4Addr>,
 }
 
+/// How pods of different nodes reach each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// By routes that the cloud sets.
+    #[default]
+    Kubenet,
+    /// By flannel.
+    Flannel(FlannelConfig),
+}
+
+/// flannel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlannelConfig {
+    /// Its backend.
+    pub backend: FlannelBackend,
+    /// The interface between nodes (`--iface`); without it, that of the default route.
+    pub interface: Option<String>,
+}
+
+/// A backend of flannel, with those of its settings that are given, as `net-conf.json` has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FlannelBackend {
+    /// Its name.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// The network identifier.
+    #[serde(rename = "VNI", skip_serializing_if = "Option::is_none")]
+    pub vni: Option<u32>,
+    /// The UDP port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Packets have VXLAN's group policy.
+    #[serde(rename = "GBP", skip_serializing_if = "Option::is_none")]
+    pub gbp: Option<bool>,
+    /// The device learns where stations are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning: Option<bool>,
+    /// Nodes of one link reach each other without the tunnel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_routing: Option<bool>,
+}
+
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -102,6 +148,8 @@ pub struct Config {
     pub pods: Range,
     /// Addresses of services.
     pub services: Range,
+    /// How pods reach each other.
+    pub network: Network,
     /// What each kube-proxy is told, but for the names of nodes; without it there is none.
     pub proxy: Option<ProxyConfig>,
     /// Addresses that the cloud gives to load balancers; without it they stay pending.
@@ -122,6 +170,19 @@ impl Config {
     /// Clients of services are answered by sockets of kube-proxy.
     pub fn has_userspace_proxy(&self) -> bool {
         self.proxy.as_ref().is_some_and(|proxy| proxy.mode == Mode::Userspace)
+    }
+
+    /// flannel, if it is the network.
+    pub fn flannel(&self) -> Option<&FlannelConfig> {
+        match &self.network {
+            Network::Flannel(flannel) => Some(flannel),
+            Network::Kubenet => None,
+        }
+    }
+
+    /// Packets between nodes pass a process of flannel.
+    pub fn has_userspace_network(&self) -> bool {
+        self.flannel().is_some_and(|flannel| flannel.backend.kind == "udp")
     }
 }
 

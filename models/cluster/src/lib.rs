@@ -15,6 +15,7 @@
 //! | [`command`] | commands that agents run |
 //! | [`controllers`] | controllers and the scheduler |
 //! | [`dns`] | names of services and pods |
+//! | [`flannel`] | a network between nodes, by tunnels or routes |
 //! | [`ingress`] | Ingresses |
 //! | [`kubelet`] | the kubelet |
 //! | [`kube_proxy`] | services as rules of iptables, virtual servers of IPVS, or a proxy |
@@ -32,6 +33,7 @@ pub mod controllers;
 pub mod dns;
 pub mod error;
 pub mod events;
+pub mod flannel;
 mod hash;
 pub mod history;
 pub mod ingress;
@@ -52,13 +54,13 @@ use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
 use glassnet_userland::process::Program;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Node, Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use api::ApiServer;
-use config::{Announce, Config, PolicyAgent};
-use object::Object;
+use config::{Announce, Config, Network, PolicyAgent};
+use object::{Kept, Kind, Object};
 
 /// The version of Kubernetes.
 pub const VERSION: &str = "1.36.2";
@@ -66,6 +68,7 @@ pub const VERSION: &str = "1.36.2";
 /// The programs of a cluster.
 #[rustfmt::skip] // One line each, so that they merge.
 pub const PROGRAMS: &[Program] = &[
+    Program::new("/opt/bin/flanneld", flannel::RELEASE, flannel::main),
     Program::new("/usr/bin/cloud-load-balancer", VERSION, announce::main),
     Program::new("/usr/bin/cloud-route-controller", VERSION, routes::main),
     Program::new("/usr/bin/cluster-dns", VERSION, dns::main),
@@ -88,6 +91,11 @@ pub fn program(name: &str) -> Option<&'static Program> {
     installed().find(|program| program.name() == name)
 }
 
+/// It is the path of a program of the cluster.
+fn is_agent(path: &str) -> bool {
+    PROGRAMS.iter().any(|program| program.path == path)
+}
+
 /// Starts the API server of a cluster in a world whose machines have its nodes' names. Its agents are to be started: see [`daemons`].
 pub fn start(world: &mut World, config: Config, seed: u64) {
     let api = Arc::new(ApiServer::new(config, seed));
@@ -104,7 +112,9 @@ pub fn start(world: &mut World, config: Config, seed: u64) {
         } else {
             Vec::new()
         };
-        for object in namespaces.into_iter().chain([kubernetes(first).into()]).chain(dns).chain(ingress) {
+        let flannel = store.config.flannel().map(|flannel| flannel::objects(flannel, store.config.pods));
+        let addons = flannel.into_iter().flatten().chain(dns).chain(ingress);
+        for object in namespaces.into_iter().chain([kubernetes(first).into()]).chain(addons) {
             // An empty store refuses none of them.
             let object: Object = object;
             let _ = store.create(object, Nanos::ZERO);
@@ -152,7 +162,11 @@ pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
         // Their files are there before the kubelet starts a server that reads them.
         all.extend(config.dns.iter().map(|_| (node, "cluster-dns")));
         all.extend(config.ingress.then_some((node, "nginx-ingress-controller")));
-        all.extend([(node, "kubelet"), (node, "cloud-route-controller"), (node, "kube-proxy")]);
+        all.push((node, "kubelet"));
+        if config.network == Network::Kubenet {
+            all.push((node, "cloud-route-controller"));
+        }
+        all.push((node, "kube-proxy"));
         match config.policy {
             Some(PolicyAgent::KubeRouter) => all.push((node, "kube-router")),
             None => {}
@@ -167,17 +181,32 @@ pub fn daemons(world: &World) -> Vec<(MachineId, &'static str)> {
     all
 }
 
-/// All nodes of the world's cluster are ready, and so is what it came with; also where there is no cluster.
+/// All nodes of the world's cluster that are there from its start are ready, and so is what it came with; also where there is no cluster.
 pub fn is_up(world: &World) -> bool {
     let Some(api) = ApiServer::in_world(world) else { return true };
     let store = api.store();
-    let is_ready = |node: &Node| {
+    let has = |node: &Node, kind: &str, state: &str| {
         let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-        conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        conditions.any(|condition| condition.type_ == kind && condition.status == state)
     };
     let is_available = |deployment: &Deployment| {
         deployment.status.as_ref().and_then(|status| status.ready_replicas).is_some_and(|ready| ready > 0)
     };
-    store.config.nodes.keys().all(|name| store.get::<Node>("", name).is_some_and(is_ready))
-        && store.list::<Deployment>().all(is_available)
+    // One that ends again and again is as far as it will come.
+    let has_restarted = |name: &str| {
+        store.in_namespace(Kind::Pod, "kube-system").filter_map(|object| Pod::of(object)).any(|pod| {
+            let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+            let mut of_flannel = statuses.filter(|status| status.name == "kube-flannel");
+            let is_here = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(name));
+            is_here && of_flannel.any(|status| status.restart_count > 0)
+        })
+    };
+    let is_up = |name: &str| {
+        store.get::<Node>("", name).is_some_and(|node| {
+            let has_network = || has(node, "NetworkUnavailable", "False") || has_restarted(name);
+            has(node, "Ready", "True") && (store.config.flannel().is_none() || has_network())
+        })
+    };
+    let first = store.config.nodes.iter().filter(|(_, node)| node.joins == Nanos::ZERO);
+    first.map(|(name, _)| name).all(|name| is_up(name)) && store.list::<Deployment>().all(is_available)
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::api::{self, ApiServer, Watch};
 use crate::command::{Command, NodeShell, Run, hostname};
-use crate::object::{Kept, Kind};
+use crate::object::{Kept, Key, Kind};
 
 /// Entry point of `cloud-route-controller`.
 pub fn main(process: &mut Process) -> Running<'_> {
@@ -23,6 +23,10 @@ pub fn main(process: &mut Process) -> Running<'_> {
             api::wait(process, &api, &mut watch, None, |_| false).await;
             let now = process.now();
             if watch.take(&api.store(), now).is_empty() {
+                continue;
+            }
+            // A node that has not joined yet has no address.
+            if !watch.objects.contains_key(&Key::new(Kind::Node, "", &own)) {
                 continue;
             }
             let nodes = watch.objects.values().filter_map(|object| Node::of(object));

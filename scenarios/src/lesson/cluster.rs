@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::LessonError;
+use super::flannel::RawFlannel;
 use super::topology::{Checker, Topology, parse_delay};
 
 /// The fewest addresses of services, and of a range of pods that has a node's part.
@@ -29,6 +30,7 @@ pub(super) struct RawCluster {
     announce: Option<Spanned<String>>,
     router: Option<Spanned<String>>,
     network: Option<Spanned<String>>,
+    flannel: Option<Spanned<RawFlannel>>,
     proxy: Option<Spanned<String>>,
     dns: Option<Spanned<String>>,
     dns_forward: Option<Vec<Spanned<String>>>,
@@ -46,6 +48,7 @@ struct RawClusterNode {
     device: Option<Spanned<String>>,
     address: Option<Spanned<String>>,
     gateway: Option<Spanned<String>>,
+    joins: Option<Spanned<String>>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
@@ -66,11 +69,7 @@ impl Checker<'_> {
     ) -> Result<Config, LessonError> {
         let span = self.span(&raw);
         let raw = raw.value;
-        if let Some(network) = raw.network.filter(|network| network.value != "kubenet") {
-            let message =
-                format!("not modelled yet: the network {:?} of a cluster; there is kubenet", network.value);
-            return Err(self.reader.error(self.span(&network), message, "no network"));
-        }
+        let network = self.network(raw.network, raw.flannel)?;
         let range =
             |text: Option<Spanned<String>>, default: &str, len: std::ops::RangeInclusive<u8>| match text {
                 None => Ok(Range::parse(default).unwrap_or(Range { first: Ipv4Addr::UNSPECIFIED, len: 0 })),
@@ -94,13 +93,7 @@ impl Checker<'_> {
             text => Some(range(text, "192.168.0.128/25", 8..=32)?),
         };
         let has_balancers = balancers.is_some();
-        let delay = match raw.delay {
-            None => Nanos(10_000_000),
-            Some(text) => Nanos(parse_delay(&text.value).ok_or_else(|| {
-                let message = format!("{:?} is no time", text.value);
-                self.reader.error_with_help(self.span(&text), message, "no time", "such as 10ms")
-            })?),
-        };
+        let delay = self.time(raw.delay, "10ms")?.unwrap_or(Nanos(10_000_000));
         let dns = self.cluster_dns(raw.dns, raw.dns_forward)?;
         let ingress = match raw.ingress {
             Some(name) if name.value != "nginx" => {
@@ -125,7 +118,30 @@ impl Checker<'_> {
         }
         let announce = self.announce((raw.announce, raw.router), has_balancers, &all, topology)?;
         let proxy = self.kube_proxy((raw.proxy, raw.version), raw.kube_proxy.unwrap_or_default(), pods)?;
-        Ok(Config { nodes: all, pods, services, proxy, balancers, announce, dns, policy, ingress, delay })
+        Ok(Config {
+            nodes: all,
+            pods,
+            services,
+            network,
+            proxy,
+            balancers,
+            announce,
+            dns,
+            policy,
+            ingress,
+            delay,
+        })
+    }
+
+    /// A span of time, if there is one.
+    fn time(&self, text: Option<Spanned<String>>, example: &str) -> Result<Option<Nanos>, LessonError> {
+        let Some(text) = text else { return Ok(None) };
+        let Some(time) = parse_delay(&text.value) else {
+            let message = format!("{:?} is no time", text.value);
+            let help = format!("such as {example}");
+            return Err(self.reader.error_with_help(self.span(&text), message, "no time", &help));
+        };
+        Ok(Some(Nanos(time)))
     }
 
     /// How addresses of load balancers are announced.
@@ -326,6 +342,12 @@ impl Checker<'_> {
                 (len <= 30).then(|| Ipv4Addr::from_bits(network + 1)).filter(|gateway| *gateway != address)
             }
         };
-        Ok(NodeConfig { device, address, gateway, labels: raw.labels })
+        let joins = raw.joins.as_ref().map(|text| self.span(text));
+        if let Some(span) = joins.filter(|_| at == 0) {
+            let message = format!("the first node `{name}` is the control plane: it cannot join later");
+            return Err(self.reader.error(span, message, "nobody to join"));
+        }
+        let joins = self.time(raw.joins, "30s")?.unwrap_or(Nanos::ZERO);
+        Ok(NodeConfig { device, address, gateway, labels: raw.labels, joins })
     }
 }

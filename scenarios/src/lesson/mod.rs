@@ -3,7 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `topology.rs` | machines, NICs, switches and cables |
-//! | `cluster.rs` | a Kubernetes cluster on the machines |
+//! | `cluster.rs`, `flannel.rs` | a Kubernetes cluster on the machines |
 //! | `markdown.rs` | front matter, `console` and `cable` fences |
 //! | `cable.rs` | what hands do to cables |
 //! | `yaml.rs` | `topology` + `steps` |
@@ -16,6 +16,7 @@
 mod cable;
 mod cluster;
 mod error;
+mod flannel;
 mod markdown;
 mod measure;
 mod topology;

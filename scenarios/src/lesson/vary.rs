@@ -27,7 +27,8 @@ enum Key {
 
 /// The forms of a path.
 const FORMS: &str = "nodes.MACHINE.cpus, nodes.MACHINE.nics.CARD.KEY, nics.CARD.KEY (on every machine that has the card), \
-    links.MACHINE:CARD.KEY (the cable that ends there), switches.SWITCH.KEY, cluster.KEY";
+    links.MACHINE:CARD.KEY (the cable that ends there), switches.SWITCH.KEY, cluster.KEY, \
+    cluster.flannel.KEY";
 
 impl Places {
     /// Finds what a path names.
@@ -77,7 +78,10 @@ impl Places {
             "cluster" if topology.cluster.is_none() => return Err("the lesson has no cluster".to_owned()),
             "cluster" => {
                 part = "cluster";
-                vec![vec![named(rest)]]
+                match rest.strip_prefix("flannel.") {
+                    Some(key) => vec![vec![named("flannel"), named(key)]],
+                    None => vec![vec![named(rest)]],
+                }
             }
             _ => return Err(unknown(path)),
         };

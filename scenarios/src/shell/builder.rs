@@ -1,7 +1,7 @@
 //! Creates shells: bashkit with our programs, and without commands that Linux does not have.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
 use bashkit::{Bash, Builtin, BuiltinRegistry, CommandResolver, SessionLimits};
 
@@ -23,9 +23,9 @@ const FILE_COMMANDS: &str = "[ awk base64 basename bash cat chmod chown cksum cm
     seq sh sha1sum sha256sum sha512sum sort split stat sum tac tail tar test touch tr true truncate tsort uniq \
     wc which whoami xargs xxd yes";
 
-fn listed(list: &str, name: &str) -> bool {
-    list.split_whitespace().any(|listed| listed == name)
-}
+/// All commands that are bashkit's own. A shell asks for each of them, and agents start many shells.
+static LISTED: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| SHELL_COMMANDS.split_whitespace().chain(file_commands()).collect());
 
 /// Debian's `PATH` of root.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -66,7 +66,7 @@ pub(super) fn bash_with(
         .limits(limits::execution())
         .session_limits(SessionLimits::unlimited())
         .memory_limits(limits::memory())
-        .builtin_filter(|name| listed(SHELL_COMMANDS, name) || listed(FILE_COMMANDS, name))
+        .builtin_filter(|name| LISTED.contains(name))
         .builtin_registry(registry)
         .command_resolver(Arc::new(Unknown));
     for (name, value) in env {

@@ -40,6 +40,9 @@ pub fn commands(world: &World, of: &CommandsOf) -> Result<String, String> {
     if api.store().config.has_userspace_proxy() {
         script.push_str("# Not here: the sockets of kube-proxy, which itself carries connections in the userspace mode.\n");
     }
+    if api.store().config.has_userspace_network() {
+        script.push_str("# Not here: flanneld, which has the tun device and itself carries packets.\n");
+    }
     for ran in all.iter().filter(|ran| is(&of.node, &ran.node) && is(&of.agent, &ran.agent)) {
         write_command(&mut script, ran);
     }

@@ -1,5 +1,5 @@
 //! Ranges of pods for nodes (`pkg/controller/nodeipam`); taints of nodes that take no pods, and pods that do not tolerate those of their
-//! node (`pkg/controller/nodelifecycle`, `tainteviction`).
+//! node (`pkg/controller/nodelifecycle`, `tainteviction`); pods of nodes that are gone (`pkg/controller/podgc`).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::api::News;
 use crate::config::NODE_MASK;
 use crate::error::ApiError;
 use crate::events::{Happened, Recorder, reference};
-use crate::object::{Kind, Object};
+use crate::object::{Key, Kind, Object};
 use crate::store::{Store, nanoseconds, wall_clock};
 
 /// The taint of a node that is cordoned.
@@ -24,7 +24,7 @@ pub fn sync(store: &mut Store, news: &[News], now: Nanos) -> Again {
         ranges(store, now)?;
         cordons(store, now)?;
     }
-    evict(store, now)
+    Ok([evict(store, now)?, collect(store, now)?].into_iter().flatten().min())
 }
 
 /// Gives each node that has none the first free range.
@@ -139,6 +139,32 @@ fn evict(store: &mut Store, now: Nanos) -> Again {
             recorder.tell(store, now, reference(&object), what);
             store.delete(&object.key(), None, now)?;
         }
+    }
+    Ok(again)
+}
+
+/// How long the pods of a node that is gone are left alone (`quarantineTime`).
+const QUARANTINE: Nanos = Nanos(40_000_000_000);
+
+/// Deletes pods whose node has been gone for a while.
+fn collect(store: &mut Store, now: Nanos) -> Again {
+    // There are pods of many nodes, but seldom one of a node that is gone.
+    if store.config.nodes.keys().all(|name| store.get::<Node>("", name).is_some()) {
+        return Ok(None);
+    }
+    let node_of = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let is_orphan = |pod: &&Pod| node_of(pod).is_some_and(|name| store.get::<Node>("", &name).is_none());
+    let orphans: Vec<Pod> = store.list::<Pod>().filter(is_orphan).cloned().collect();
+    let mut again = None;
+    for pod in orphans {
+        let key = Key::new(Kind::Node, "", &node_of(&pod).unwrap_or_default());
+        let left = store.changes(0).iter().rev().find(|change| change.key == key).map(|change| change.at);
+        let over = left.unwrap_or(Nanos::ZERO) + QUARANTINE;
+        if over > now {
+            again = Some(again.map_or(over, |known: Nanos| known.min(over)));
+            continue;
+        }
+        store.delete(&Object::from(pod).key(), Some(0), now)?;
     }
     Ok(again)
 }

@@ -67,6 +67,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             pods: Range::parse("10.244.0.0/16").unwrap(),
             services: Range::parse("10.96.0.0/12").unwrap(),
+            network: crate::config::Network::Kubenet,
             proxy: None,
             balancers: None,
             announce: None,

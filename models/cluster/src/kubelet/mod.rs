@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `kubenet.rs` | the network of a pod |
+//! | `network.rs` | the network of pods: `kubenet.rs` or `flannel.rs`, on a bridge (`bridge.rs`) |
 //! | `images.rs` | the programs that images stand for |
 //! | `names.rs` | names in a pod |
 //! | `pod.rs` | a pod on its node |
@@ -12,11 +12,14 @@
 //! | `env.rs`, `volumes.rs` | what a container finds in its environment and its files |
 //! | `status.rs` | what the API server is told of a pod |
 
+mod bridge;
 mod container;
 mod env;
+mod flannel;
 mod images;
 mod kubenet;
 mod names;
+mod network;
 mod pod;
 mod probe;
 mod run;
@@ -37,14 +40,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::VERSION;
 use crate::api::{self, ApiServer, Watch};
 use crate::command::{Command, NodeShell, Run, hostname};
-use crate::config::{NodeConfig, Range};
+use crate::config::NodeConfig;
 use crate::events::{Happened, Recorder, reference};
 use crate::kube_proxy::config::Version;
 use crate::object::{Key, Kind, Object};
 use crate::store::wall_clock;
 
-use kubenet::Kubenet;
-pub use kubenet::netns_name;
+use network::Network;
+pub use network::netns_name;
 use pod::Sandbox;
 
 const WATCHED: &[Kind] = &[Kind::ConfigMap, Kind::Node, Kind::Pod, Kind::Secret];
@@ -77,12 +80,15 @@ pub fn main(process: &mut Process) -> Running<'_> {
             process.eprint("kubelet: this machine is no node of a cluster\n");
             return 1;
         };
+        // Nothing ends it before it has begun.
+        let _ = process.sleep(config.joins).await;
+        let network = Network::of(&api.store().config.network);
         let mut kubelet = Kubelet {
             api,
             node,
             address: config.address.0.to_string(),
             watch: Watch::of(WATCHED),
-            network: Kubenet::default(),
+            network,
             sandboxes: BTreeMap::new(),
             execs: Vec::new(),
         };
@@ -98,7 +104,7 @@ struct Kubelet {
     node: String,
     address: String,
     watch: Watch,
-    network: Kubenet,
+    network: Network,
     /// By uid.
     sandboxes: BTreeMap<String, Sandbox>,
     execs: Vec<Entered>,
@@ -160,8 +166,15 @@ impl Kubelet {
         let metadata =
             ObjectMeta { name: Some(self.node.clone()), labels: Some(labels), ..ObjectMeta::default() };
         let node = Node { metadata, spec: None, status: Some(status) };
-        // One of this name that is there already was registered by an earlier start.
-        let _ = self.api.change(process, |store, now| store.create(node, now));
+        let name = self.node.clone();
+        let joined = self.api.change(process, |store, now| match store.get::<Node>("", &name) {
+            None => store.create(node, now).map(|_| ()),
+            // It was registered before: what it is now counts.
+            Some(_) => store.edit(("", &name), now, |known: &mut Node| update(known, node)),
+        });
+        if let Err(error) = joined {
+            process.eprint(format!("kubelet: unable to register node {name}: {error}\n"));
+        }
         self.tell(process, Happened::normal("Starting", "Starting kubelet."));
     }
 
@@ -190,7 +203,8 @@ impl Kubelet {
         api::wait(process, &api, &mut self.watch, deadline, ended).await;
         let now = process.now();
         let news = self.watch.take(&api.store(), now);
-        if news.iter().any(|change| change.key == Key::new(Kind::Node, "", &self.node)) {
+        let key = Key::new(Kind::Node, "", &self.node);
+        if news.iter().any(|change| change.key == key) && matches!(self.network, Network::Kubenet(_)) {
             self.configure(process).await;
         }
         for change in news.iter().filter(|change| change.key.kind == Kind::Pod) {
@@ -204,15 +218,23 @@ impl Kubelet {
         }
         self.execute(process);
         self.look_after(process).await;
+        // A pod of the node's own may have brought it.
+        if !self.network.is_ready() {
+            self.configure(process).await;
+        }
     }
 
-    /// Sets up the node's network when its range of pods is known, and is ready then.
+    /// Sets up the network of pods when what it needs is there, and is ready then.
     async fn configure(&mut self, process: &mut Process) {
         let key = Key::new(Kind::Node, "", &self.node);
         let Some(Object::Node(node)) = self.watch.objects.get(&key).map(|object| &**object) else { return };
-        let range = node.spec.as_ref().and_then(|spec| Range::parse(spec.pod_cidr.as_deref()?));
-        let Some(range) = range.filter(|_| !self.network.is_configured()) else { return };
-        self.network.configure(process, &self.api, range).await;
+        if self.network.is_ready() {
+            return;
+        }
+        self.network.set_up(process, &self.api, node).await;
+        if !self.network.is_ready() {
+            return;
+        }
         let version = self.api.store().config.proxy.as_ref().map(|proxy| proxy.version);
         if version == Some(Version::V1_20) {
             self.firewall(process).await;
@@ -228,7 +250,10 @@ impl Kubelet {
                     last_heartbeat_time: Some(wall_clock(now)),
                     last_transition_time: Some(wall_clock(now)),
                 };
-                node.status.get_or_insert_default().conditions = Some(vec![
+                let conditions = node.status.get_or_insert_default().conditions.get_or_insert_default();
+                // Others are told by others.
+                conditions.retain(|known| known.type_ == "NetworkUnavailable");
+                conditions.extend([
                     condition(
                         "MemoryPressure",
                         "False",
@@ -300,7 +325,9 @@ impl Kubelet {
     /// A pod came or changed.
     async fn take_pod(&mut self, process: &mut Process, pod: &Pod) {
         let spec = pod.spec.clone().unwrap_or_default();
-        if spec.node_name.as_ref() != Some(&self.node) || !self.network.is_configured() {
+        // A pod with the node's own network needs no other.
+        let can_run = self.network.is_ready() || spec.host_network == Some(true);
+        if spec.node_name.as_ref() != Some(&self.node) || !can_run {
             return;
         }
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -371,7 +398,7 @@ impl Kubelet {
                 }
                 continue;
             }
-            sandbox.look_after(process, &self.api).await;
+            sandbox.look_after(process, &self.api, &mut self.network).await;
             let status = status::of(sandbox);
             let place = (sandbox.key.namespace.clone(), sandbox.key.name.clone());
             // The pod may be gone.
@@ -380,6 +407,13 @@ impl Kubelet {
             });
         }
     }
+}
+
+/// Brings a node up to what its kubelet found.
+fn update(known: &mut Node, found: Node) {
+    known.metadata.labels.get_or_insert_default().extend(found.metadata.labels.unwrap_or_default());
+    let (status, found) = (known.status.get_or_insert_default(), found.status.unwrap_or_default());
+    *status = NodeStatus { conditions: status.conditions.take(), ..found };
 }
 
 /// The namespace of a node itself.

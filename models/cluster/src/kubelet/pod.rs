@@ -9,9 +9,9 @@ use glassnet_sim::Nanos;
 use glassnet_userland::process::{Child, Process, Signal};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
-use super::container::{Running, Step};
+use super::container::{Running, Step, TRY_AGAIN};
 use super::env::Around;
-use super::kubenet::{Attached, Kubenet};
+use super::network::{Attached, Network};
 use super::{HOST, names, seconds, volumes};
 use crate::api::ApiServer;
 use crate::command::{Command, NodeShell, Run, hostname};
@@ -31,6 +31,8 @@ pub(super) struct Sandbox {
     pub uid: String,
     pub spec: PodSpec,
     pub attached: Option<Attached>,
+    /// When it is tried to give it a network, if it needs one and has none.
+    attach: Option<Nanos>,
     pub netns: NetnsId,
     pub address: Option<Ipv4Addr>,
     pub node_address: String,
@@ -54,61 +56,70 @@ impl Sandbox {
     pub(super) async fn start(
         process: &mut Process,
         api: &Arc<ApiServer>,
-        network: &mut Kubenet,
+        network: &mut Network,
         pod: &Pod,
         node_address: &str,
     ) -> Sandbox {
         let spec = pod.spec.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let on_host = spec.host_network == Some(true);
-        let attached = if on_host { None } else { network.add(process, api, &uid).await };
-        let named = attached.as_ref().and_then(|attached| {
-            process.world().kernel(process.machine).netns_names.get(&attached.netns).copied()
-        });
-        let address = match &attached {
-            Some(attached) => Some(attached.address),
-            None if on_host => node_address.parse().ok(),
-            None => None,
-        };
-        let has_files = match &attached {
-            Some(attached) => names::write(process, api, pod, (&attached.netns, attached.address)).await,
-            None => false,
-        };
         let key = Object::from(pod.clone()).key();
         let folder = format!("/run/containers/{uid}");
         api.forget_logs(&key);
-        let mut shell = NodeShell { process, api: api.clone() };
-        shell.run(Command::words(&format!("mkdir -p {folder}"))).await;
-        for file in ["hostname", "index.html"] {
-            let mut tee = Command::words(&format!("tee {folder}/{file}"));
-            tee.stdin = format!("{}\n", key.name);
-            shell.run(tee).await;
-        }
         let init = spec.init_containers.iter().flatten().cloned().map(|spec| Running::new(spec, true));
         let others = spec.containers.iter().cloned().map(|spec| Running::new(spec, false));
         let now = process.now();
-        let sandbox = Sandbox {
+        let mut sandbox = Sandbox {
             pod: pod.clone(),
             key,
             uid,
-            netns: named.unwrap_or(HOST),
+            netns: HOST,
             containers: init.chain(others).collect(),
             spec,
-            attached,
-            address,
+            attached: None,
+            attach: (!on_host).then_some(now),
+            address: on_host.then(|| node_address.parse().ok()).flatten(),
             node_address: node_address.to_owned(),
             started: now,
             is_mounted: false,
             sync_volumes: Some((now, 0)),
             ending: None,
             folder,
-            has_files,
+            has_files: false,
         };
-        if sandbox.address.is_none() {
-            let why = "Failed to create pod sandbox: failed to allocate for range 0: no IP addresses available in range set";
-            sandbox.tell(process, api, None, Happened::warning("FailedCreatePodSandBox", why));
+        sandbox.attach(process, api, network).await;
+        let (folder, name) = (&sandbox.folder, &sandbox.key.name);
+        let mut shell = NodeShell { process, api: api.clone() };
+        shell.run(Command::words(&format!("mkdir -p {folder}"))).await;
+        for file in ["hostname", "index.html"] {
+            let mut tee = Command::words(&format!("tee {folder}/{file}"));
+            tee.stdin = format!("{name}\n");
+            shell.run(tee).await;
         }
+        let now = process.now();
+        (sandbox.started, sandbox.sync_volumes) = (now, Some((now, 0)));
         sandbox
+    }
+
+    /// Gives it a network, if it is time to try.
+    async fn attach(&mut self, process: &mut Process, api: &Arc<ApiServer>, network: &mut Network) {
+        let now = process.now();
+        if self.attach.is_none_or(|at| at > now) {
+            return;
+        }
+        let attached = match network.add(process, api, &self.uid).await {
+            Ok(attached) => attached,
+            Err(why) => {
+                self.attach = Some(now + seconds(TRY_AGAIN));
+                let message = format!("Failed to create pod sandbox: {why}");
+                return self.tell(process, api, None, Happened::warning("FailedCreatePodSandBox", &message));
+            }
+        };
+        let id = process.world().kernel(process.machine).netns_names.get(&attached.netns).copied();
+        (self.netns, self.address, self.attach) = (id.unwrap_or(HOST), Some(attached.address), None);
+        let place = (attached.netns.as_str(), attached.address);
+        self.has_files = names::write(process, api, &self.pod, place).await;
+        self.attached = Some(attached);
     }
 
     /// Tells an event of the pod, or of one of its containers.
@@ -138,7 +149,8 @@ impl Sandbox {
     pub(super) fn deadline(&self) -> Option<Nanos> {
         let is_mounting = self.ending.is_none() && self.address.is_some();
         let sync = self.sync_volumes.map(|(at, _)| at).filter(|_| is_mounting);
-        self.containers.iter().filter_map(Running::deadline).chain(sync).min()
+        let attach = self.attach.filter(|_| self.ending.is_none());
+        self.containers.iter().filter_map(Running::deadline).chain(sync).chain(attach).min()
     }
 
     /// One of its programs has ended.
@@ -223,7 +235,7 @@ impl Sandbox {
     }
 
     /// Removes its network and its files.
-    pub(super) async fn remove(&self, process: &mut Process, api: &Arc<ApiServer>, network: &mut Kubenet) {
+    pub(super) async fn remove(&self, process: &mut Process, api: &Arc<ApiServer>, network: &mut Network) {
         if let Some(attached) = &self.attached {
             network.remove(process, api, attached).await;
             if self.has_files {
@@ -237,7 +249,12 @@ impl Sandbox {
     }
 
     /// Takes in what has ended, starts what is to run, and sends probes.
-    pub(super) async fn look_after(&mut self, process: &mut Process, api: &Arc<ApiServer>) {
+    pub(super) async fn look_after(
+        &mut self,
+        process: &mut Process,
+        api: &Arc<ApiServer>,
+        network: &mut Network,
+    ) {
         let now = process.now();
         for at in 0..self.containers.len() {
             self.take_end(process, api, at, now);
@@ -246,6 +263,7 @@ impl Sandbox {
         if self.ending.is_some() {
             return self.end_sidecars(process, api, now);
         }
+        self.attach(process, api, network).await;
         if self.address.is_none() || !self.mount(process, api, now).await {
             return;
         }
@@ -398,15 +416,29 @@ impl Sandbox {
             volumes::Content::Own(kind, files) => (volumes::folder(&self.uid, kind, volume), files),
             volumes::Content::Host(path, kind) => return host_path(&mut shell, &path, &kind).await,
         };
-        shell.run(Command::words(&format!("mkdir -p {folder}"))).await;
+        let mut commands = vec![Command::words(&format!("mkdir -p {folder}"))];
         for (path, text) in files {
             if let Some((inside, _)) = path.rsplit_once('/') {
-                shell.run(Command::words(&format!("mkdir -p {folder}/{inside}"))).await;
+                commands.push(Command::words(&format!("mkdir -p {folder}/{inside}")));
             }
             let argv = vec!["tee".to_owned(), format!("{folder}/{path}")];
-            shell.run(Command { argv, stdin: text }).await;
+            commands.push(Command { argv, stdin: text });
+        }
+        for command in commands {
+            match self.serves_agent() {
+                true => shell.run_untold(&command).await,
+                false => shell.run(command).await,
+            };
         }
         Ok(())
+    }
+
+    /// One of its containers is an agent of the cluster. What its files are is of no use where the agent does not run.
+    pub(super) fn serves_agent(&self) -> bool {
+        let is_agent = |one: &Running| {
+            one.spec.command.iter().flatten().next().is_some_and(|name| crate::is_agent(name))
+        };
+        self.containers.iter().any(is_agent)
     }
 }
 
@@ -417,7 +449,15 @@ async fn host_path(shell: &mut NodeShell<'_>, path: &str, kind: &str) -> Result<
         "FileOrCreate" => format!("touch {path}"),
         "Directory" => format!("test -d {path}"),
         "File" => format!("test -f {path}"),
-        _ => return Ok(()),
+        // The runtime makes a folder of what is not there.
+        _ => {
+            let files = shell.process.files.clone();
+            let is_there = files.list(path).await.is_ok() || files.read(path).await.is_ok();
+            if !is_there {
+                shell.run(Command::words(&format!("mkdir -p {path}"))).await;
+            }
+            return Ok(());
+        }
     };
     match (shell.run(Command::words(&line)).await.status, kind) {
         (0, _) => Ok(()),

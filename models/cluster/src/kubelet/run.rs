@@ -260,6 +260,10 @@ impl Sandbox {
         argv: Vec<String>,
         goes_on_in: Option<String>,
     ) {
+        // What an agent in a container does is the commands that it runs.
+        if self.serves_agent() {
+            return;
+        }
         let own = self.variables(process, api, at).map(|[own, _]| own).unwrap_or_default();
         let (cwd, mounts) = self.files(at);
         let has_volumes = self.containers[at].spec.volume_mounts.iter().flatten().next().is_some();
