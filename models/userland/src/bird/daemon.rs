@@ -27,6 +27,8 @@ pub struct Daemon {
     /// Messages that are yet to be logged, each with its class in front.
     pub log: Vec<String>,
     pub shutting_down: bool,
+    /// Protocols that are yet to hear of the interfaces.
+    pub new_direct: Vec<usize>,
     /// Tables in which recursive next hops may lead elsewhere now.
     stale_tables: BTreeSet<String>,
 }
@@ -55,6 +57,7 @@ impl Daemon {
             sessions: Sessions::new(),
             log: Vec::new(),
             shutting_down: false,
+            new_direct: Vec::new(),
             stale_tables: BTreeSet::new(),
         };
         daemon.make_tables();
@@ -109,7 +112,8 @@ impl Daemon {
         self.set_state(id, State::Up);
         self.channel_up(id);
         match self.protos[id].running {
-            Running::Direct => self.direct_update(id),
+            // Of interfaces it hears when all have started.
+            Running::Direct => self.new_direct.push(id),
             Running::Static => self.static_update(id),
             Running::Kernel(ref mut krt) => krt.start(),
             Running::Device | Running::Bgp(_) => {}

@@ -224,7 +224,7 @@ impl Daemon {
         if !is_up || !is_due && !learns {
             return;
         }
-        let (learn_on, learn_all) = (krt.config.learn, krt.config.learn_all);
+        let learn_on = krt.config.learn;
         let others = if is_due {
             krt.scan_at = Some(now + Nanos::from_secs(krt.config.scan_time.max(1).into()));
             krt.scan(cx, netns)
@@ -238,7 +238,7 @@ impl Daemon {
             return;
         }
         let mut found: BTreeMap<Net, Rte> = BTreeMap::new();
-        for msg in others.iter().filter(|msg| learn_all || msg.protocol != RTPROT_KERNEL) {
+        for msg in others.iter().filter(|msg| msg.protocol != RTPROT_KERNEL) {
             let Some(rte) = learn(cx.k, msg, origin.clone()) else { continue };
             let metric = |rte: &Rte| rte.int(Attr::KrtMetric);
             if found.get(&rte.net).is_none_or(|known| metric(&rte) < metric(known)) {

@@ -1,6 +1,5 @@
 //! Routes that this machine makes itself: those of its links, and static ones.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::config::{Kind, StaticHop, StaticTo};
@@ -28,15 +27,25 @@ impl Daemon {
         }
     }
 
+    /// Protocols that have just started hear of the interfaces.
+    pub fn tell_interfaces(&mut self) {
+        for id in std::mem::take(&mut self.new_direct) {
+            self.direct_update(id);
+        }
+    }
+
     /// Makes a protocol's routes those that it has now.
-    fn replace(&mut self, id: usize, wanted: BTreeMap<Net, Rte>) {
+    fn replace(&mut self, id: usize, wanted: Vec<Rte>) {
         let known: Vec<Net> = self.routes_of(id).iter().map(|rte| rte.net).collect();
         for net in known {
-            if !wanted.contains_key(&net) {
+            if !wanted.iter().any(|rte| rte.net == net) {
                 self.import(id, (net, 0), None);
             }
         }
-        for (net, rte) in wanted {
+        for mut rte in wanted {
+            let net = rte.net;
+            // A route before it may be the way to its next hop.
+            self.resolve(&mut rte);
             let old = self.routes_of(id).into_iter().find(|old| old.net == net);
             if old.is_none_or(|old| old.dest != rte.dest || rte.recursive.is_some()) {
                 self.import(id, (net, 0), Some(rte));
@@ -51,7 +60,7 @@ impl Daemon {
             return;
         }
         let origin = (id, self.protos[id].name.clone());
-        let mut wanted = BTreeMap::new();
+        let mut wanted: Vec<Rte> = Vec::new();
         for iface in &self.ifaces {
             let works = iface.is_up() && (!check_link || iface.has_link());
             // Of the loopback only what is no loopback address is of interest.
@@ -64,7 +73,9 @@ impl Daemon {
                 }
                 let hop = Hop { via: None, link: iface.link(), weight: 1 };
                 let rte = Rte::new(address.net, origin.clone(), Source::Device, Dest::Unicast(vec![hop]));
-                wanted.entry(address.net).or_insert(rte);
+                if !wanted.iter().any(|known| known.net == rte.net) {
+                    wanted.push(rte);
+                }
             }
         }
         self.replace(id, wanted);
@@ -95,7 +106,7 @@ impl Daemon {
         }
         let origin: (usize, Arc<str>) = (id, self.protos[id].name.clone());
         let preference = self.protos[id].preference();
-        let mut wanted = BTreeMap::new();
+        let mut wanted: Vec<Rte> = Vec::new();
         for route in &routes {
             let (dest, recursive) = match &route.to {
                 StaticTo::Special(dest) => (dest.clone(), None),
@@ -112,12 +123,12 @@ impl Daemon {
             };
             let mut rte = Rte::new(route.net, origin.clone(), Source::Static, dest);
             rte.recursive = recursive;
-            self.resolve(&mut rte);
             rte.preference = preference;
             if let Some(changes) = &route.changes {
                 Filter::Function(changes.clone()).passes(&mut rte, &mut self.log);
             }
-            wanted.insert(route.net, rte);
+            wanted.retain(|known| known.net != rte.net);
+            wanted.push(rte);
         }
         self.replace(id, wanted);
     }

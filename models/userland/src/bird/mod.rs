@@ -247,6 +247,7 @@ async fn bird(process: &mut Process) -> Done<i32> {
     if daemon.config.router_id.is_none() {
         daemon.router_id = lowest_address(&ifaces).unwrap_or(Ipv4Addr::UNSPECIFIED);
     }
+    daemon.ifaces = ifaces;
     (0..daemon.protos.len()).for_each(|id| daemon.start(id));
     daemon.log.push("<INFO> Started".to_owned());
     let server = Server { daemon, control, listeners: Vec::new(), failed: Vec::new(), options };
@@ -313,6 +314,7 @@ impl Server {
             self.daemon.now = process.now();
             let ifaces = scan(process);
             self.daemon.interfaces(ifaces);
+            self.daemon.tell_interfaces();
             let failed = bgp::listen(&self.daemon, process, &mut self.listeners);
             let new: Vec<String> = failed.iter().filter(|why| !self.failed.contains(why)).cloned().collect();
             self.failed = failed;

@@ -184,6 +184,14 @@ impl Value {
         }
     }
 
+    /// The same, with the kind of a constant.
+    pub fn kind_text(&self) -> String {
+        match self {
+            Value::Enum(kind, _) => format!("enum {kind}"),
+            other => other.kind().to_owned(),
+        }
+    }
+
     /// The order of two values, if they have one.
     pub fn order(&self, other: &Value) -> Option<Ordering> {
         Some(match (self, other) {

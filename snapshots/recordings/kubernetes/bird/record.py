@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Real BIRD 2 daemons in namespaces on one switch: record.py CASE...   (as root)
-A case is a folder with nodeN.conf and steps; recorded.bird-2.0.12.txt is the steps with what was answered."""
+A case is a folder with nodeN.conf and recorded.bird-2.0.12.txt, whose steps are done again."""
 import re, subprocess, sys, time, os, signal
-SOCK="/tmp/birdlook/rec/n%s.ctl"
+SOCK="/run/bird-n%s.ctl"
 def sh(c, **k): return subprocess.run(c, shell=True, capture_output=True, text=True, **k)
 def clean(t):
     t=re.sub(r"\d{4}-\d\d-\d\d ", "DATE ", t)
@@ -23,12 +23,13 @@ for case in sys.argv[1:]:
             ip netns exec br{n} sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
             ip -n br{n} link set lo up; ip -n br{n} link set eth0 up; ip -n br{n} addr add 192.168.0.{n}/24 dev eth0""")
         time.sleep(1); node=None
-        for line in open(f"{case}/steps"):
-            line=line.rstrip("\n"); out.append(line+"\n")
+        recorded=open(f"{case}/recorded.bird-2.0.12.txt").read().split("\n")
+        for line in [line for line in recorded if re.match(r"# |## |bird> |\$ ", line)]:
+            out.append(line+"\n")
             if line.startswith("# sleep "): time.sleep(float(line[8:]))
             elif line.startswith("# start "):
                 for n in line[8:].split():
-                    daemons[n]=subprocess.Popen(["ip","netns","exec","br"+n,"/usr/sbin/bird","-f","-c",os.path.abspath(f"{case}/node{n}.conf"),"-s",SOCK%n,"-P",(SOCK%n)+".pid"],stdin=subprocess.DEVNULL,stdout=subprocess.DEVNULL,stderr=open(f"{case}/log{n}","w"))
+                    daemons[n]=subprocess.Popen(["ip","netns","exec","br"+n,"/usr/sbin/bird","-f","-c",os.path.abspath(f"{case}/node{n}.conf"),"-s",SOCK%n,"-P",(SOCK%n)+".pid"],stdin=subprocess.DEVNULL,stdout=subprocess.DEVNULL,stderr=subprocess.DEVNULL)
             elif line.startswith("# crash "): n=line[8:]; sh(f"kill -9 $(cat {SOCK%n}.pid)"); daemons[n].wait(10)
             elif line.startswith("# kill "): n=line[7:]; sh(f"kill $(cat {SOCK%n}.pid)"); daemons[n].wait(10)
             elif line.startswith("# "): pass

@@ -87,7 +87,7 @@ impl Parser {
             return self.error("Neighbor must be configured");
         }
         if bgp.neighbor_as.is_none() && bgp.neighbor_kind.is_none() {
-            return self.error("Remote AS number must be set");
+            return self.error("Remote AS number (or peer type) must be set");
         }
         if bgp.neighbor_kind == Some(false) && bgp.neighbor_as == Some(bgp.local_as) {
             return self.error("Neighbor AS number is the same as local AS number");
@@ -97,6 +97,9 @@ impl Parser {
         }
         if bgp.rs_client && bgp.is_internal() {
             return self.error("Only external neighbor can be RS client");
+        }
+        if bgp.enforce_first_as && bgp.is_internal() {
+            return self.error("Enforce first AS check is requires EBGP sessions");
         }
         if !bgp.is_direct() && bgp.check_link == Some(true) {
             return self.error("Multihop BGP cannot depend on link state");
@@ -188,7 +191,7 @@ impl Parser {
         if self.words(&["hold", "time"]) {
             bgp.hold_time = self.seconds("Hold time", true, 3)?;
         } else if self.words(&["startup", "hold", "time"]) {
-            bgp.startup_hold_time = Some(self.seconds("Startup hold time", true, 3)?);
+            bgp.startup_hold_time = Some(self.number()?);
         } else if self.words(&["keepalive", "time"]) {
             bgp.keepalive_time = Some(self.seconds("Keepalive time", false, 1)?);
         } else if self.words(&["connect", "delay", "time"]) {
@@ -202,11 +205,8 @@ impl Parser {
         } else if self.words(&["error", "forget", "time"]) {
             bgp.error_forget_time = self.number()?;
         } else if self.words(&["graceful", "restart", "time"]) {
-            let seconds = self.number()?;
-            if seconds > 4095 {
-                return self.error_ahead("Graceful restart time must be in range 0-4095");
-            }
-            bgp.graceful_time = seconds as u16;
+            // There are twelve bits for it in the message.
+            bgp.graceful_time = (self.number()? & 0xfff) as u16;
         } else if self.words(&["graceful", "restart"]) {
             bgp.graceful = if self.word("aware") {
                 Graceful::Aware

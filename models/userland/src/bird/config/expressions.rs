@@ -275,7 +275,17 @@ impl Parser {
             }
             (Some(Symbol::Function(function)), _) => {
                 self.take();
+                if !self.is_sign("(") {
+                    return self.error_ahead(&format!("Can't get value of symbol {word}"));
+                }
                 let arguments = self.arguments(word, function.arguments)?;
+                for (at, argument) in arguments.iter().enumerate() {
+                    let wanted = function.variables[at].kind();
+                    if let Some(found) = self.type_of(argument).filter(|found| found.kind() != wanted) {
+                        let (at, found) = (at + 1, found.kind());
+                        return self.error(format!("Argument {at} of '{word}' must be {wanted}, got {found}"));
+                    }
+                }
                 Ok(Expr::Call(function, arguments))
             }
             (None, Some((name, count))) => {
@@ -329,6 +339,9 @@ impl Parser {
         };
         let (mut patterns, mut spans) = (Vec::new(), Vec::new());
         loop {
+            if !patterns.is_empty() && matches!(self.peek(), Token::Num(_)) {
+                return self.unexpected("IP4 or IP6");
+            }
             if is_prefix(self) { patterns.push(self.prefix_pattern()?) } else { spans.push(self.span()?) }
             if self.sign("]") {
                 break;

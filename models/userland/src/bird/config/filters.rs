@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::parser::{Parsed, Parser};
 use super::{Symbol, Token};
-use crate::bird::filter::{Expr, Filter, Fixed, Function, Place, Statement};
+use crate::bird::filter::{Change, Expr, Filter, Fixed, Function, Place, Statement};
 use crate::bird::value::{Value, constant};
 
 /// The attribute of a place, as errors name what sets it.
 fn setter(place: Place) -> &'static str {
     match place {
-        Place::Fixed(Fixed::Preference) => "PREF_SET",
         Place::Fixed(_) => "RTA_SET",
         Place::Attr(_) => "EA_SET",
     }
@@ -37,7 +36,7 @@ impl Parser {
             let Some(value) = self.type_name() else { return self.unexpected("") };
             let variable = self.name()?;
             self.variables.push((variable, value));
-            if !self.is_sign(")") && !self.sign(";") && !self.sign(",") {
+            if !self.is_sign(")") && !self.sign(";") {
                 return self.unexpected("';' or ')'");
             }
         }
@@ -99,14 +98,7 @@ impl Parser {
                 None => self.unexpected(""),
             };
         }
-        match self.symbol() {
-            Some(Symbol::Filter(function)) => {
-                let filter = Filter::Function(function.clone());
-                self.take();
-                Ok(filter)
-            }
-            _ => self.unexpected(""),
-        }
+        self.unexpected("")
     }
 
     /// `where CONDITION` as a filter.
@@ -225,8 +217,17 @@ impl Parser {
     fn simple(&mut self) -> Parsed<Statement> {
         for (word, statement) in [("accept", Statement::Accept), ("reject", Statement::Reject)] {
             if self.word(word) {
+                let said = if self.is_sign(";") { None } else { Some(self.expr()?) };
                 self.need_sign_quietly(";")?;
-                return Ok(statement);
+                return Ok(match said {
+                    // What is said with it is printed.
+                    Some(expr) => {
+                        let always = Expr::Const(Value::Bool(true));
+                        let all = vec![Statement::Print(vec![expr], true), statement];
+                        Statement::If(always, all, Vec::new())
+                    }
+                    None => statement,
+                });
             }
         }
         for (word, ends) in [("print", true), ("printn", false)] {
@@ -276,10 +277,20 @@ impl Parser {
     /// `ATTRIBUTE = VALUE;` or `ATTRIBUTE.add(…);`.
     fn assignment(&mut self, place: Place, kind: Value, can_set: bool) -> Parsed<Statement> {
         self.take();
+        if matches!(place, Place::Fixed(_)) && !self.is_sign("=") {
+            return self.unexpected("'='");
+        }
         if self.sign(".") {
             let list = Expr::Read(place);
             let expr = self.change(list)?;
             self.need_sign_quietly(";")?;
+            if let Expr::Changed(Change::Prepend, _, Some(argument)) = &expr
+                && let Some(found) = self.type_of(argument)
+                && found.kind() != "int"
+            {
+                let kind = found.kind();
+                return self.error(format!("Argument 2 of PATH_PREPEND must be of type int, got type {kind}"));
+            }
             return Ok(Statement::Set(place, expr));
         }
         self.need_sign_quietly("=")?;
@@ -303,8 +314,8 @@ impl Parser {
         match self.type_of(expr) {
             Some(found) if found.kind() != wanted.kind() => self.error(format!(
                 "Argument 1 of {what} must be of type {}, got type {}",
-                wanted.kind(),
-                found.kind()
+                wanted.kind_text(),
+                found.kind_text()
             )),
             _ => Ok(()),
         }

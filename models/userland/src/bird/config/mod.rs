@@ -235,8 +235,6 @@ pub struct BgpConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelConfig {
     pub learn: bool,
-    /// Learns also what other daemons of this kind made.
-    pub learn_all: bool,
     pub persist: bool,
     pub scan_time: u32,
     /// At most so many next hops of several routes.

@@ -157,7 +157,7 @@ impl Parser {
                 self.at += 1;
                 Ok(name)
             }
-            _ => self.unexpected("CF_SYM_KNOWN or CF_SYM_UNDEFINED"),
+            _ => self.unexpected(""),
         }
     }
 
@@ -217,7 +217,12 @@ impl Parser {
                 return Ok(truth);
             }
         }
-        if self.is_sign(";") || self.is_sign("}") { Ok(true) } else { Ok(self.number()? != 0) }
+        match self.peek() {
+            Token::Sign(";" | "}") => Ok(true),
+            Token::Num(_) | Token::Sign("(") => Ok(self.number()? != 0),
+            _ if self.symbol().is_some() => Ok(self.number()? != 0),
+            _ => self.unexpected(""),
+        }
     }
 
     pub(super) fn address(&mut self) -> Parsed<Ipv4Addr> {
@@ -314,6 +319,8 @@ impl Parser {
             "debug" => self.debug_default()?,
             "define" => self.define()?,
             "attribute" => self.attribute()?,
+            // The value goes to the log, which is not open yet.
+            "eval" => _ = self.computed()?,
             "hostname" => self.config.hostname = Some(self.text()?),
             "timeformat" => self.time_format()?,
             "ipv4" => self.table()?,
@@ -329,7 +336,7 @@ impl Parser {
                 self.need_word("wait")?;
                 self.number()?;
             }
-            "ipv6" | "roa4" | "roa6" | "flow4" | "flow6" | "vpn4" | "vpn6" | "eval" | "mrtdump" => {
+            "ipv6" | "roa4" | "roa6" | "flow4" | "flow6" | "vpn4" | "vpn6" | "mrtdump" => {
                 self.at -= 1;
                 return self.not_modelled(&word);
             }

@@ -39,7 +39,6 @@ fn kind_of(word: &str) -> Option<Kind> {
         "direct" => Kind::Direct { interfaces: Vec::new(), check_link: false },
         "kernel" => Kind::Kernel(KernelConfig {
             learn: false,
-            learn_all: false,
             persist: false,
             scan_time: 60,
             merge_paths: None,
@@ -73,7 +72,13 @@ impl Parser {
             channel: None,
         };
         let is_named = !self.is_sign("{") && !self.is_word("from");
-        proto.name = if is_named { self.new_symbol()? } else { self.default_name(&proto.kind, is_template) };
+        if *self.peek() == Token::End {
+            return self.unexpected("");
+        }
+        proto.name = if is_named { self.name()? } else { self.default_name(&proto.kind, is_template) };
+        if self.config.symbols.contains_key(&proto.name) {
+            return self.error_ahead(&format!("Symbol '{}' already defined", proto.name));
+        }
         if self.word("from") {
             let Some(symbol) = self.symbol() else { return self.unexpected("CF_SYM_KNOWN") };
             let Symbol::Template(template) = symbol.clone() else {
@@ -81,12 +86,14 @@ impl Parser {
             };
             self.take();
             if template.kind.names() != proto.kind.names() {
-                return self.error("Protocol type mismatch");
+                return self.error("Can't copy configuration from a different protocol type");
             }
             proto = ProtoConfig { name: proto.name, ..*template };
         }
         let inherited = proto.channel.is_some();
-        self.need_sign_quietly("{")?;
+        if !self.sign("{") {
+            return self.unexpected(if is_named { "FROM or '{'" } else { "" });
+        }
         let mut channels = 0;
         while !self.sign("}") {
             if self.sign(";") {
@@ -228,8 +235,7 @@ impl Parser {
 
     fn kernel_item(&mut self, kernel: &mut KernelConfig) -> Parsed {
         if self.word("learn") {
-            kernel.learn_all = self.word("all");
-            kernel.learn = kernel.learn_all || self.boolean()?;
+            kernel.learn = self.boolean()?;
         } else if self.word("persist") {
             kernel.persist = self.boolean()?;
         } else if self.words(&["scan", "time"]) {
@@ -261,6 +267,8 @@ impl Parser {
             ("blackhole", Dest::Blackhole),
             ("unreachable", Dest::Unreachable),
             ("prohibit", Dest::Prohibit),
+            ("drop", Dest::Blackhole),
+            ("reject", Dest::Unreachable),
         ];
         let mut to = None;
         for (word, dest) in special {
@@ -294,6 +302,9 @@ impl Parser {
             self.take();
             hop.iface = Some(name);
         } else {
+            if self.is_sign(";") {
+                return self.unexpected("IP4 or IP6 or CF_SYM_KNOWN or TEXT");
+            }
             hop.via = Some(self.address()?);
             if self.sign("%") {
                 hop.iface = Some(match self.take() {
@@ -373,7 +384,7 @@ impl Parser {
         } else if self.word("preference") {
             let preference = self.number()?;
             if preference > 0xffff {
-                return self.error("Invalid preference");
+                return self.error(format!("Value {preference} out of range (0-65535)"));
             }
             channel.preference = Some(preference);
         } else if self.word("table") {
@@ -404,7 +415,7 @@ impl Parser {
                 ("disable", LimitAction::Disable),
             ];
             let Some((word, chosen)) = actions.into_iter().find(|(word, _)| self.is_word(word)) else {
-                return self.unexpected("DISABLE or RESTART or BLOCK or WARN");
+                return self.unexpected("WARN or BLOCK or RESTART or DISABLE");
             };
             self.need_word(word)?;
             action = chosen;
@@ -437,7 +448,7 @@ impl Parser {
             } else if self.is_word("prefer") {
                 return self.not_modelled("next hop prefer");
             } else {
-                return self.unexpected("");
+                return self.unexpected("KEEP or SELF or ADDRESS or PREFER");
             }
         } else if self.word("gateway") {
             if self.word("direct") {
