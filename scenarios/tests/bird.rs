@@ -128,7 +128,7 @@ fn answers_as(case: &str) {
     let links: String = (1..4).map(|n| format!("    - {{ endpoints: [\"node{n}:eth0\", \"sw:p{n}\"] }}\n")).collect();
     let nodes: String = (1..4).map(|n| format!("    node{n}: {{ nics: {{ eth0: {{}} }} }}\n")).collect();
     let text = format!(
-        "---\ntitle: {case}\ntopology:\n  nodes:\n{nodes}  switches:\n    sw: {{ ports: [p1, p2, p3] }}\n  links:\n{links}---\n# {case}\n\n```console\n{}```\n",
+        "---\ntitle: {case}\ntopology:\n  nodes:\n{nodes}  switches:\n    sw: {{}}\n  links:\n{links}---\n# {case}\n\n```console\n{}```\n",
         prompts.text
     );
     let lesson = Lesson::parse(Path::new(case), text).unwrap_or_else(|error| panic!("{error:?}"));

@@ -122,9 +122,10 @@ impl Daemon {
 
     /// The channel of a protocol is open.
     pub fn channel_up(&mut self, id: usize) {
+        let hears = self.protos[id].hears_routes();
         if let Some(channel) = &mut self.protos[id].channel {
             channel.reset();
-            (channel.up, channel.wants_feed) = (true, true);
+            (channel.up, channel.wants_feed) = (true, hears);
         }
     }
 
@@ -263,7 +264,7 @@ impl Daemon {
     fn announce(&mut self, table: &str, changed: &Changed) {
         for id in 0..self.protos.len() {
             let Some(channel) = self.protos[id].channel.as_ref().filter(|channel| channel.up) else { continue };
-            if channel.config.table != table {
+            if channel.config.table != table || !self.protos[id].hears_routes() {
                 continue;
             }
             self.notify(id, table, changed);
@@ -307,7 +308,7 @@ impl Daemon {
 
     /// All routes of its table for a protocol that has just come up.
     pub fn feed(&mut self, id: usize) {
-        let Some(table) = self.table_of(id) else { return };
+        let Some(table) = self.table_of(id).filter(|_| self.protos[id].hears_routes()) else { return };
         let nets: Vec<Net> = self.tables.get(&table).map_or_else(Vec::new, |t| t.nets.keys().copied().collect());
         let (all, limit) = (self.tells_all_paths(id), self.merges(id));
         for net in nets {

@@ -157,6 +157,11 @@ impl Proto {
         }
     }
 
+    /// It is told of the routes of its table.
+    pub fn hears_routes(&self) -> bool {
+        matches!(self.running, Running::Kernel(_) | Running::Bgp(_))
+    }
+
     /// The preference of routes that say nothing else.
     pub fn preference(&self) -> u32 {
         let own = self.channel.as_ref().and_then(|channel| channel.config.preference);
