@@ -37,14 +37,26 @@ impl Prompts {
     fn new(case: &str) -> Prompts {
         let mut prompts = Prompts { text: String::new(), answers: Vec::new() };
         for node in ["1", "2", "3"] {
-            prompts.push(node, &format!("ip link set lo up; ip link set eth0 up; ip addr add 192.168.0.{node}/24 dev eth0"), None);
+            prompts.push(
+                node,
+                &format!("ip link set lo up; ip link set eth0 up; ip addr add 192.168.0.{node}/24 dev eth0"),
+                None,
+            );
             if case == "mesh" {
-                let pod = format!("ip link add cali{node} type veth peer name pod; ip link set cali{node} up");
-                prompts.push(node, &format!("{pod}; ip route add 10.244.{node}.2 dev cali{node} scope link"), None);
+                let pod =
+                    format!("ip link add cali{node} type veth peer name pod; ip link set cali{node} up");
+                prompts.push(
+                    node,
+                    &format!("{pod}; ip route add 10.244.{node}.2 dev cali{node} scope link"),
+                    None,
+                );
             }
             let path = folder(case).join(format!("node{node}.conf"));
             if path.exists() {
-                let _ = writeln!(prompts.text, "node{node}# mkdir -p /etc/bird; cat > /etc/bird/node{node}.conf << 'END'");
+                let _ = writeln!(
+                    prompts.text,
+                    "node{node}# mkdir -p /etc/bird; cat > /etc/bird/node{node}.conf << 'END'"
+                );
                 for line in read(&path).lines() {
                     let _ = writeln!(prompts.text, "> {line}");
                 }
@@ -89,7 +101,9 @@ fn prompts(case: &str) -> Prompts {
             node = next.to_owned();
         } else if line.starts_with("bird> ") || line.starts_with("$ ") {
             let mut answer = String::new();
-            while let Some(next) = lines.next_if(|next| !["# ", "## ", "bird> ", "$ "].iter().any(|start| next.starts_with(start))) {
+            while let Some(next) = lines
+                .next_if(|next| !["# ", "## ", "bird> ", "$ "].iter().any(|start| next.starts_with(start)))
+            {
                 answer += next;
                 answer += "\n";
             }
@@ -125,7 +139,8 @@ fn clean(text: &str) -> String {
 /// Replays a recording and holds every answer against it.
 fn answers_as(case: &str) {
     let prompts = prompts(case);
-    let links: String = (1..4).map(|n| format!("    - {{ endpoints: [\"node{n}:eth0\", \"sw:p{n}\"] }}\n")).collect();
+    let links: String =
+        (1..4).map(|n| format!("    - {{ endpoints: [\"node{n}:eth0\", \"sw:p{n}\"] }}\n")).collect();
     let nodes: String = (1..4).map(|n| format!("    node{n}: {{ nics: {{ eth0: {{}} }} }}\n")).collect();
     let text = format!(
         "---\ntitle: {case}\ntopology:\n  nodes:\n{nodes}  switches:\n    sw: {{}}\n  links:\n{links}---\n# {case}\n\n```console\n{}```\n",

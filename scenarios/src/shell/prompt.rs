@@ -109,7 +109,11 @@ impl Builtin for Kill {
                 let signals = |pid: u32| self.0.programs.signal_pid(pid, signal);
                 !targets.is_empty() && targets.iter().all(|target| target.parse().is_ok_and(signals))
             });
-            return Ok(if is_done { ExecResult::ok(String::new()) } else { ExecResult::err(String::new(), 1) });
+            return Ok(if is_done {
+                ExecResult::ok(String::new())
+            } else {
+                ExecResult::err(String::new(), 1)
+            });
         };
         for job in targets {
             self.0.programs.signal_job(job, signal);

@@ -35,7 +35,8 @@ async fn birdc(process: &mut Process) -> Done<i32> {
     }
     let full = process.path(&path);
     let Some(service) = process.syscall(|cx| cx.k.unix.connect::<Service>(&full)) else {
-        let text = format!("Unable to connect to server control socket ({path}): No such file or directory\n");
+        let text =
+            format!("Unable to connect to server control socket ({path}): No such file or directory\n");
         return Err(Stop::error(1, text));
     };
     process.print(format!("BIRD {VERSION} ready.\n"));
@@ -92,7 +93,9 @@ impl Client {
     }
 
     async fn ask(&self, process: &mut Process, line: &str) -> bool {
-        let changes = |(command, changes): &&(&str, bool)| *changes && line.split(' ').next() == command.split(' ').next();
+        let changes = |(command, changes): &&(&str, bool)| {
+            *changes && line.split(' ').next() == command.split(' ').next()
+        };
         if self.restricted && COMMANDS.iter().find(changes).is_some() {
             process.print("Access denied\n");
             return true;
@@ -132,15 +135,20 @@ impl Client {
 fn expand(line: &str) -> Result<String, String> {
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     let mut at = 0;
-    let mut known: Vec<Vec<&str>> = COMMANDS.iter().map(|(command, _)| command.split(' ').collect()).collect();
+    let mut known: Vec<Vec<&str>> =
+        COMMANDS.iter().map(|(command, _)| command.split(' ').collect()).collect();
     loop {
         // A command is whole where its next word is none of the longer ones.
         let is_whole = known.iter().any(|command| command.len() == at);
         let Some(word) = words.get(at).cloned() else {
             return if is_whole { Ok(words.join(" ")) } else { Err(NO_COMMAND.to_owned()) };
         };
-        let mut fitting: Vec<&str> =
-            known.iter().filter_map(|command| command.get(at)).filter(|next| next.starts_with(&word)).copied().collect();
+        let mut fitting: Vec<&str> = known
+            .iter()
+            .filter_map(|command| command.get(at))
+            .filter(|next| next.starts_with(&word))
+            .copied()
+            .collect();
         fitting.dedup();
         let exact = fitting.iter().find(|next| **next == word).copied();
         match (exact.or_else(|| fitting.first().copied()), fitting.len()) {

@@ -12,7 +12,11 @@ pub enum Answer {
     /// This is printed.
     Text(String),
     /// The configuration is read again, from this file if one is named.
-    Configure { file: Option<String>, soft: bool, check: bool },
+    Configure {
+        file: Option<String>,
+        soft: bool,
+        check: bool,
+    },
     Down,
 }
 
@@ -172,7 +176,8 @@ impl Daemon {
         let mut text = String::new();
         for id in ids {
             let name = self.protos[id].name.clone();
-            let (is_disabled, log) = (self.protos[id].disabled, |what: &str| format!("<INFO> {what} protocol {name}"));
+            let (is_disabled, log) =
+                (self.protos[id].disabled, |what: &str| format!("<INFO> {what} protocol {name}"));
             let said = match (word, is_disabled) {
                 ("enable", false) => "already enabled",
                 ("enable", true) => {
@@ -273,9 +278,10 @@ impl Daemon {
             }
             "static" => {
                 let id = match parser.peek() {
-                    Token::End => self.shown().into_iter().find(|id| {
-                        matches!(self.protos[*id].running, super::proto::Running::Static)
-                    }),
+                    Token::End => self
+                        .shown()
+                        .into_iter()
+                        .find(|id| matches!(self.protos[*id].running, super::proto::Running::Static)),
                     _ => Some(self.protocol(parser, "END or CF_SYM_KNOWN")?),
                 };
                 parser.end()?;
@@ -412,7 +418,8 @@ impl Daemon {
         }
         if wanted.count && tables.len() > 1 {
             let (shown, all, nets) = total;
-            text += &format!("Total: {shown} of {all} routes for {nets} networks in {} tables\n", tables.len());
+            text +=
+                &format!("Total: {shown} of {all} routes for {nets} networks in {} tables\n", tables.len());
         }
         if wanted.net.is_some() && !wanted.within && !wanted.count && !found_net {
             return Err(Refused::Error("Network not found".to_owned()));

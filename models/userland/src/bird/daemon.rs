@@ -244,9 +244,8 @@ impl Daemon {
         };
         if !said {
             let count = limit.count;
-            self.log.push(format!(
-                "<WARN> Protocol {name} hits route import limit ({count}), action: {action}"
-            ));
+            self.log
+                .push(format!("<WARN> Protocol {name} hits route import limit ({count}), action: {action}"));
         }
         match limit.action {
             LimitAction::Warn => return false,
@@ -263,7 +262,9 @@ impl Daemon {
 
     fn announce(&mut self, table: &str, changed: &Changed) {
         for id in 0..self.protos.len() {
-            let Some(channel) = self.protos[id].channel.as_ref().filter(|channel| channel.up) else { continue };
+            let Some(channel) = self.protos[id].channel.as_ref().filter(|channel| channel.up) else {
+                continue;
+            };
             if channel.config.table != table || !self.protos[id].hears_routes() {
                 continue;
             }
@@ -293,7 +294,8 @@ impl Daemon {
         if let Some(limit) = self.merges(id) {
             let routes = self.tables.get(table).and_then(|table| table.nets.get(&changed.net));
             let best = routes.and_then(|routes| merged(routes, &self.sessions, limit));
-            let old = self.protos[id].channel.as_ref().and_then(|channel| channel.exported.get(&(changed.net, 0)));
+            let old =
+                self.protos[id].channel.as_ref().and_then(|channel| channel.exported.get(&(changed.net, 0)));
             let is_other = changed.new_best != changed.old_best
                 || best.as_ref().map(|rte| &rte.dest) != old.map(|rte| &rte.dest);
             if is_other {
@@ -309,10 +311,12 @@ impl Daemon {
     /// All routes of its table for a protocol that has just come up.
     pub fn feed(&mut self, id: usize) {
         let Some(table) = self.table_of(id).filter(|_| self.protos[id].hears_routes()) else { return };
-        let nets: Vec<Net> = self.tables.get(&table).map_or_else(Vec::new, |t| t.nets.keys().copied().collect());
+        let nets: Vec<Net> =
+            self.tables.get(&table).map_or_else(Vec::new, |t| t.nets.keys().copied().collect());
         let (all, limit) = (self.tells_all_paths(id), self.merges(id));
         for net in nets {
-            let routes = self.tables.get(&table).and_then(|table| table.nets.get(&net)).cloned().unwrap_or_default();
+            let routes =
+                self.tables.get(&table).and_then(|table| table.nets.get(&net)).cloned().unwrap_or_default();
             if all {
                 for rte in routes {
                     self.export_one(id, (net, path_id_of(&rte)), Some(rte));
@@ -404,7 +408,9 @@ impl Daemon {
     /// Does what is left to do inside: feeds, and next hops that lead elsewhere.
     pub fn settle(&mut self) {
         loop {
-            let wants = |proto: &Proto| proto.channel.as_ref().is_some_and(|channel| channel.up && channel.wants_feed);
+            let wants = |proto: &Proto| {
+                proto.channel.as_ref().is_some_and(|channel| channel.up && channel.wants_feed)
+            };
             if let Some(id) = self.protos.iter().position(wants) {
                 if let Some(channel) = &mut self.protos[id].channel {
                     channel.wants_feed = false;

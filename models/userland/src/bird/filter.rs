@@ -167,11 +167,16 @@ impl Filter {
 /// What it cannot compute.
 pub fn constant(expr: &Expr) -> Result<Value, String> {
     let name: Arc<str> = Arc::from("");
-    let mut rte =
-        Rte::new(Net::host(Ipv4Addr::UNSPECIFIED), (0, name), super::route::Source::Static, Dest::Unreachable);
+    let mut rte = Rte::new(
+        Net::host(Ipv4Addr::UNSPECIFIED),
+        (0, name),
+        super::route::Source::Static,
+        Dest::Unreachable,
+    );
     let mut log = Vec::new();
     let mut run = Run { rte: &mut rte, line: String::new(), log: &mut log, depth: 0 };
-    let function = Function { name: String::new(), arguments: 0, variables: Vec::new(), body: Vec::new(), result: None };
+    let function =
+        Function { name: String::new(), arguments: 0, variables: Vec::new(), body: Vec::new(), result: None };
     run.expr(expr, &mut Vec::new(), &function).map_err(|end| match end {
         Stop::Error(why) => why,
         Stop::End(_) => "Cannot use accept or reject here".to_owned(),
@@ -227,7 +232,12 @@ impl Run<'_> {
         Ok(End::On)
     }
 
-    fn statement(&mut self, statement: &Statement, vars: &mut Vec<Value>, of: &Function) -> Result<End, Stop> {
+    fn statement(
+        &mut self,
+        statement: &Statement,
+        vars: &mut Vec<Value>,
+        of: &Function,
+    ) -> Result<End, Stop> {
         match statement {
             Statement::If(condition, then, other) => {
                 let branch = if truth(&self.expr(condition, vars, of)?)? { then } else { other };
@@ -235,7 +245,8 @@ impl Run<'_> {
             }
             Statement::Case(expr, arms, other) => {
                 let value = self.expr(expr, vars, of)?;
-                let found = arms.iter().find(|(spans, _)| value.is_in(&Value::Set(spans.clone())) == Some(true));
+                let found =
+                    arms.iter().find(|(spans, _)| value.is_in(&Value::Set(spans.clone())) == Some(true));
                 return self.statements(found.map_or(other, |(_, body)| body), vars, of);
             }
             Statement::Set(place, expr) => {
@@ -355,7 +366,10 @@ impl Run<'_> {
                     2 => Dest::Blackhole,
                     3 => Dest::Unreachable,
                     4 => Dest::Prohibit,
-                    _ => return Err("Destination can be changed only to blackhole, unreachable or prohibit".to_owned()),
+                    _ => {
+                        return Err("Destination can be changed only to blackhole, unreachable or prohibit"
+                            .to_owned());
+                    }
                 };
             }
             (Place::Fixed(Fixed::From), Value::Ip(address)) => self.rte.from = Some(address),
@@ -374,9 +388,10 @@ impl Run<'_> {
 fn absent(attr: Attr) -> Value {
     let known = ATTRS.iter().find(|(_, other, ..)| *other == attr).map(|(.., value)| value);
     match known {
-        Some(value @ (Value::Path(_) | Value::Communities(_) | Value::LargeCommunities(_) | Value::Clusters(_))) => {
-            value.clone()
-        }
+        Some(
+            value
+            @ (Value::Path(_) | Value::Communities(_) | Value::LargeCommunities(_) | Value::Clusters(_)),
+        ) => value.clone(),
         _ => Value::Void,
     }
 }
@@ -407,7 +422,9 @@ fn compute(operator: Operator, a: &Value, b: &Value) -> Result<Value, String> {
     use std::cmp::Ordering;
     let number = || match (a, b) {
         (Value::Int(a), Value::Int(b)) => Ok((*a, *b)),
-        (other, Value::Int(_)) | (_, other) => Err(format!("Argument must be of type int, got type {}", other.kind())),
+        (other, Value::Int(_)) | (_, other) => {
+            Err(format!("Argument must be of type int, got type {}", other.kind()))
+        }
     };
     let order = || a.order(b).ok_or_else(|| "Can't compare values of incompatible types".to_owned());
     let is_in = || a.is_in(b).ok_or_else(|| "~ applied on unknown type pair".to_owned());
@@ -449,7 +466,9 @@ fn part_of(part: Part, value: &Value) -> Result<Value, String> {
 
 fn changed(change: Change, list: Value, argument: &Value) -> Result<Value, String> {
     let wanted = |value: Value| match argument {
-        Value::Set(_) | Value::Communities(_) | Value::LargeCommunities(_) => value.is_in(argument) == Some(true),
+        Value::Set(_) | Value::Communities(_) | Value::LargeCommunities(_) => {
+            value.is_in(argument) == Some(true)
+        }
         single => value == *single,
     };
     Ok(match (change, list) {

@@ -14,8 +14,7 @@ use super::route::Link;
 use super::value::{Net, matches_pattern};
 
 /// Flags that the daemon knows.
-const FLAGS: u32 =
-    IFF_UP | IFF_LOWER_UP | IFF_BROADCAST | IFF_LOOPBACK | IFF_POINTOPOINT | IFF_MULTICAST;
+const FLAGS: u32 = IFF_UP | IFF_LOWER_UP | IFF_BROADCAST | IFF_LOOPBACK | IFF_POINTOPOINT | IFF_MULTICAST;
 
 /// An address of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +92,10 @@ pub fn scan(kernel: &Kernel, netns: NetnsId) -> Vec<Iface> {
             name: Arc::from(netdev.name.as_str()),
             flags: netdev.dev_get_flags() & FLAGS,
             mtu: netdev.mtu,
-            master: netdev.master().and_then(|master| kernel.devs.get(master)).map(|dev| Arc::from(dev.name.as_str())),
+            master: netdev
+                .master()
+                .and_then(|master| kernel.devs.get(master))
+                .map(|dev| Arc::from(dev.name.as_str())),
             addresses: addresses.iter().map(address).collect(),
         }
     };
@@ -112,12 +114,16 @@ pub enum Reach {
 
 /// Where an address is that must be on a link.
 pub fn reach(ifaces: &[Iface], address: Ipv4Addr, only: Option<&str>) -> Reach {
-    let chosen = || ifaces.iter().filter(|iface| iface.is_up() && only.is_none_or(|name| *iface.name == *name));
+    let chosen =
+        || ifaces.iter().filter(|iface| iface.is_up() && only.is_none_or(|name| *iface.name == *name));
     if chosen().any(|iface| iface.addresses.iter().any(|own| own.ip == address)) {
         return Reach::Own;
     }
     let on_link = |iface: &&Iface| {
-        iface.addresses.iter().any(|own| own.peer == Some(address) || own.net.len < 32 && own.net.contains(address))
+        iface
+            .addresses
+            .iter()
+            .any(|own| own.peer == Some(address) || own.net.len < 32 && own.net.contains(address))
     };
     chosen().find(on_link).map_or(Reach::Nowhere, |iface| Reach::On(iface.link()))
 }
@@ -136,6 +142,9 @@ pub fn differs(kernel: &Kernel, netns: NetnsId, known: &[Iface]) -> bool {
             || netdev.mtu != iface.mtu
             || *netdev.name != *iface.name
             || addresses.len() != iface.addresses.len()
-            || addresses.iter().zip(&iface.addresses).any(|(ifa, own)| ifa.local != own.ip || ifa.prefix_len != own.net.len)
+            || addresses
+                .iter()
+                .zip(&iface.addresses)
+                .any(|(ifa, own)| ifa.local != own.ip || ifa.prefix_len != own.net.len)
     })
 }

@@ -60,7 +60,8 @@ impl Krt {
     pub fn stop(&mut self) {
         self.wanted.clear();
         self.scan_at = None;
-        self.changed = if self.config.persist { Vec::new() } else { self.installed.keys().copied().collect() };
+        self.changed =
+            if self.config.persist { Vec::new() } else { self.installed.keys().copied().collect() };
     }
 
     /// The kernel is to have this route to a network, or none.
@@ -210,7 +211,8 @@ impl Daemon {
         let Some(krt) = self.krt_mut(id) else { return };
         let refused = krt.sync(cx, netns);
         krt.generation = Some(cx.k.netns[netns].ipv4.fib.generation);
-        self.log.extend(refused.into_iter().map(|error| format!("<WARN> Netlink: {}", error.errno.strerror())));
+        self.log
+            .extend(refused.into_iter().map(|error| format!("<WARN> Netlink: {}", error.errno.strerror())));
     }
 
     /// Reads the kernel's table, if it is time or the table has changed.
@@ -253,7 +255,9 @@ impl Daemon {
         }
         for (net, rte) in found {
             let old = self.routes_of(id).into_iter().find(|old| old.net == net);
-            if old.is_none_or(|old| old.dest != rte.dest || old.attrs.get(&Attr::KrtMetric) != rte.attrs.get(&Attr::KrtMetric)) {
+            if old.is_none_or(|old| {
+                old.dest != rte.dest || old.attrs.get(&Attr::KrtMetric) != rte.attrs.get(&Attr::KrtMetric)
+            }) {
                 self.import(id, (net, 0), Some(rte));
             }
         }

@@ -157,7 +157,8 @@ async fn read(process: &Process, name: &str) -> Result<Config, String> {
     let path = process.path(name);
     let files = process.files.clone();
     let bytes = files.read(&path).await;
-    let bytes = bytes.map_err(|error| format!("Unable to open configuration file {name}: {}", strerror(&error)))?;
+    let bytes =
+        bytes.map_err(|error| format!("Unable to open configuration file {name}: {}", strerror(&error)))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let mut included = Included::new();
     loop {
@@ -214,7 +215,10 @@ async fn bird(process: &mut Process) -> Done<i32> {
     }
     let ifaces = scan(process);
     if config.router_id.is_none() && lowest_address(&ifaces).is_none() {
-        return refuse(format!("{}:1:0 Cannot determine router ID, please configure it manually", process.path(&options.config)));
+        return refuse(format!(
+            "{}:1:0 Cannot determine router ID, please configure it manually",
+            process.path(&options.config)
+        ));
     }
     if !options.foreground {
         let mut argv = process.argv.clone();
@@ -223,7 +227,8 @@ async fn bird(process: &mut Process) -> Done<i32> {
         process.shell.clone().detach(child);
         // The socket is there when the command ends.
         let machine = process.machine;
-        let is_there = move |world: &mut World| world.kernel(machine).unix.connect::<Service>(&control).map(|_| ());
+        let is_there =
+            move |world: &mut World| world.kernel(machine).unix.connect::<Service>(&control).map(|_| ());
         let deadline = process.now() + Nanos::from_secs(1);
         process.wait(Some(deadline), is_there).await;
         return Ok(0);

@@ -31,7 +31,11 @@ pub fn attr_name(attr: Attr) -> String {
 
 /// A point in time in a format.
 pub fn time(format: &TimeFormat, at: Nanos, now: Nanos) -> String {
-    let text = if format.limit == Nanos::ZERO || now.since(at) <= format.limit { &format.recent } else { &format.older };
+    let text = if format.limit == Nanos::ZERO || now.since(at) <= format.limit {
+        &format.recent
+    } else {
+        &format.older
+    };
     // BIRD counts digits of fractions as `%3f`, chrono has them as `%3f` too.
     DateTime::from_timestamp_nanos(wall(at) as i64).format(text).to_string()
 }
@@ -79,7 +83,8 @@ impl Daemon {
         let mut text = "Interface  State  IPv4 address       IPv6 address\n".to_owned();
         for iface in &self.ifaces {
             let state = if iface.is_up() { "up" } else { "down" };
-            let address = iface.addresses.first().map_or(String::new(), |own| format!("{}/{}", own.ip, own.net.len));
+            let address =
+                iface.addresses.first().map_or(String::new(), |own| format!("{}/{}", own.ip, own.net.len));
             text += &format!("{:<10} {state:<6} {address:<18} \n", iface.name);
         }
         text
@@ -99,7 +104,9 @@ impl Daemon {
         };
         let since = time(&self.config.time_format("protocol"), proto.since, self.now);
         let info = match proto.bgp() {
-            Some(bgp) if proto.state != State::Down => format!("{:<14}{}", bgp.state_word(), bgp.error_text()),
+            Some(bgp) if proto.state != State::Down => {
+                format!("{:<14}{}", bgp.state_word(), bgp.error_text())
+            }
             Some(bgp) => bgp.error_text(),
             None => String::new(),
         };
@@ -300,7 +307,9 @@ impl Daemon {
             text += &format!("\tType: {} univ\n", rte.source.word());
             for (attr, value) in &rte.attrs {
                 let shown = match value {
-                    Value::Enum("bgp_origin", number) => ["IGP", "EGP", "Incomplete"][(*number).min(2) as usize].to_owned(),
+                    Value::Enum("bgp_origin", number) => {
+                        ["IGP", "EGP", "Incomplete"][(*number).min(2) as usize].to_owned()
+                    }
                     Value::Void => String::new(),
                     value => value.to_string(),
                 };
@@ -321,7 +330,8 @@ impl Daemon {
                 StaticTo::Hops(hops) => {
                     text += &format!("{}\n", route.net);
                     for hop in hops {
-                        let works = matches!(proto.running, Running::Static) && self.static_hop(hop, *check_link).is_some();
+                        let works = matches!(proto.running, Running::Static)
+                            && self.static_hop(hop, *check_link).is_some();
                         let dormant = if works { "" } else { " (dormant)" };
                         let iface = hop.iface.as_deref();
                         text += &match (hop.via, iface) {
@@ -339,7 +349,8 @@ impl Daemon {
 
 fn counts(name: &str, counts: &Counts, shown: [bool; 5]) -> String {
     let all = [counts.received, counts.rejected, counts.filtered, counts.ignored, counts.accepted];
-    let columns = all.iter().zip(shown).map(|(count, is)| if is { count.to_string() } else { "---".to_owned() });
+    let columns =
+        all.iter().zip(shown).map(|(count, is)| if is { count.to_string() } else { "---".to_owned() });
     let columns: Vec<String> = columns.map(|column| format!("{column:>10}")).collect();
     format!("      {name:<18}  {}\n", columns.join(" "))
 }
@@ -359,8 +370,13 @@ fn interface(iface: &Iface) -> String {
         (iface.is_ignored(), "Loopback Ignored"),
     ];
     let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
-    let mut text =
-        format!("{} {state} (index={}{master})\n\t{} MTU={}\n", iface.name, iface.index, words.join(" "), iface.mtu);
+    let mut text = format!(
+        "{} {state} (index={}{master})\n\t{} MTU={}\n",
+        iface.name,
+        iface.index,
+        words.join(" "),
+        iface.mtu
+    );
     for own in &iface.addresses {
         let rank = if own.secondary { "Secondary" } else { "Preferred" };
         let opposite = own.peer.map_or(String::new(), |peer| format!("opposite {peer}, "));
@@ -374,7 +390,9 @@ fn capabilities(whose: &str, open: Option<&OpenMessage>) -> String {
     let mut text = format!("    {whose} capabilities\n");
     for capability in open.iter().flat_map(|open| &open.capabilities) {
         text += &match capability {
-            Capability::MultiProtocol { .. } => "      Multiprotocol\n        AF announced: ipv4\n".to_owned(),
+            Capability::MultiProtocol { .. } => {
+                "      Multiprotocol\n        AF announced: ipv4\n".to_owned()
+            }
             Capability::RouteRefresh => "      Route refresh\n".to_owned(),
             Capability::ExtendedMessage => "      Extended message\n".to_owned(),
             Capability::GracefulRestart { families, restart_time, .. } if !families.is_empty() => format!(

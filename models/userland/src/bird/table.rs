@@ -125,10 +125,7 @@ fn bgp_order(a: &Rte, b: &Rte, sessions: &Sessions, ids: bool) -> Ordering {
         let first = |rte: &Rte| members(rte.path()).first().copied();
         let comparable = of_a.med_metric || of_b.med_metric || first(a) == first(b);
         match comparable {
-            true => lower(
-                number(a, Attr::Med, of_a.default_med),
-                number(b, Attr::Med, of_b.default_med),
-            ),
+            true => lower(number(a, Attr::Med, of_a.default_med), number(b, Attr::Med, of_b.default_med)),
             false => Ordering::Equal,
         }
     };

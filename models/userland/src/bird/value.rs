@@ -233,7 +233,9 @@ impl Value {
             })
         };
         Some(match (self, set) {
-            (Value::Net(net), Value::Prefixes(patterns)) => patterns.iter().any(|pattern| pattern.matches(net)),
+            (Value::Net(net), Value::Prefixes(patterns)) => {
+                patterns.iter().any(|pattern| pattern.matches(net))
+            }
             (Value::Ip(ip), Value::Prefixes(patterns)) => {
                 patterns.iter().any(|pattern| pattern.matches(&Net::host(*ip)))
             }
@@ -242,7 +244,9 @@ impl Value {
             (Value::Pair(pair), Value::Set(spans)) => pair_within(*pair, spans),
             (Value::LargeCommunity(large), Value::Set(spans)) => large_within(large, spans),
             (Value::Communities(all), Value::Set(spans)) => all.iter().any(|pair| pair_within(*pair, spans)),
-            (Value::LargeCommunities(all), Value::Set(spans)) => all.iter().any(|one| large_within(one, spans)),
+            (Value::LargeCommunities(all), Value::Set(spans)) => {
+                all.iter().any(|one| large_within(one, spans))
+            }
             (Value::Pair(pair), Value::Communities(all)) => all.contains(pair),
             (Value::LargeCommunity(large), Value::LargeCommunities(all)) => all.contains(large),
             (Value::Int(number), Value::Path(path)) => members(path).contains(number),
@@ -341,7 +345,9 @@ impl fmt::Display for Value {
             Value::Clusters(all) => spaced(all, Ipv4Addr::to_string),
             Value::Prefixes(patterns) => {
                 let one = |pattern: &PrefixPattern| match (pattern.low, pattern.high) {
-                    (low, high) if (low, high) == (pattern.net.len, pattern.net.len) => pattern.net.to_string(),
+                    (low, high) if (low, high) == (pattern.net.len, pattern.net.len) => {
+                        pattern.net.to_string()
+                    }
                     (low, high) => format!("{}{{{low},{high}}}", pattern.net),
                 };
                 format!("[{}]", patterns.iter().map(one).collect::<Vec<_>>().join(", "))
@@ -380,7 +386,14 @@ mod tests {
     #[test]
     fn the_order_of_a_table() {
         // As BIRD 2.0.12 lists them.
-        let listed = ["10.244.1.0/26", "10.244.3.0/26", "192.168.0.0/24", "10.244.2.0/26", "10.11.0.0/16", "10.244.1.2/32"];
+        let listed = [
+            "10.244.1.0/26",
+            "10.244.3.0/26",
+            "192.168.0.0/24",
+            "10.244.2.0/26",
+            "10.11.0.0/16",
+            "10.244.1.2/32",
+        ];
         let mut sorted = listed.map(net);
         sorted.sort();
         assert_eq!(sorted, listed.map(net));

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use rustbgpd_wire::{
-    AddPathFamily, AddPathMode, Afi, Capability, EXTENDED_MAX_MESSAGE_LEN, GracefulRestartFamily, MAX_MESSAGE_LEN, Message,
-    OpenMessage, Safi, encode_message_with_limit,
+    AddPathFamily, AddPathMode, Afi, Capability, EXTENDED_MAX_MESSAGE_LEN, GracefulRestartFamily,
+    MAX_MESSAGE_LEN, Message, OpenMessage, Safi, encode_message_with_limit,
 };
 
 use super::Timer;
@@ -121,7 +121,8 @@ impl Conn {
 
     /// Both ends have a capability.
     pub fn both(&self, is: impl Fn(&Capability) -> bool) -> bool {
-        let has = |open: &Option<OpenMessage>| open.as_ref().is_some_and(|open| open.capabilities.iter().any(&is));
+        let has =
+            |open: &Option<OpenMessage>| open.as_ref().is_some_and(|open| open.capabilities.iter().any(&is));
         has(&self.open) && has(&self.remote)
     }
 
@@ -142,10 +143,11 @@ impl Conn {
     pub fn adds_paths(&self, ours: AddPathMode) -> bool {
         let theirs = if ours == AddPathMode::Send { AddPathMode::Receive } else { AddPathMode::Send };
         let has = |open: &Option<OpenMessage>, mode: AddPathMode| {
-            let families = open.iter().flat_map(|open| &open.capabilities).filter_map(|capability| match capability {
-                Capability::AddPath(families) => Some(families),
-                _ => None,
-            });
+            let families =
+                open.iter().flat_map(|open| &open.capabilities).filter_map(|capability| match capability {
+                    Capability::AddPath(families) => Some(families),
+                    _ => None,
+                });
             families.flatten().any(|family| {
                 (family.afi, family.safi) == (Afi::Ipv4, Safi::Unicast)
                     && (family.send_receive == mode || family.send_receive == AddPathMode::Both)

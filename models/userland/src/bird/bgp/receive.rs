@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use rustbgpd_wire::{
-    AddPathMode, AsPathSegment, Capability, DecodeError, Message, OpenMessage, Origin, PathAttribute, UpdateMessage,
-    decode_message,
+    AddPathMode, AsPathSegment, Capability, DecodeError, Message, OpenMessage, Origin, PathAttribute,
+    UpdateMessage, decode_message,
 };
 
 use super::{ConnState, Side};
@@ -129,7 +129,8 @@ impl Daemon {
         let Some(bgp) = self.protos[id].bgp() else { return Ok(()) };
         let Some(conn) = bgp.session() else { return Ok(()) };
         let parsed = update.parse(conn.has_as4(), conn.adds_paths(AddPathMode::Receive), &[])?;
-        let is_end = parsed.withdrawn.is_empty() && parsed.announced.is_empty() && parsed.attributes.is_empty();
+        let is_end =
+            parsed.withdrawn.is_empty() && parsed.announced.is_empty() && parsed.attributes.is_empty();
         if is_end {
             self.trace(id, Debug::PACKETS, "Got END-OF-RIB");
             self.drop_stale(id);
@@ -186,7 +187,9 @@ impl Daemon {
                 _ => Vec::new(),
             };
             let cluster = config.rr_cluster_id.unwrap_or(own_id);
-            if rte.address(Attr::OriginatorId) == Some(own_id) || config.rr_client && clusters.contains(&cluster) {
+            if rte.address(Attr::OriginatorId) == Some(own_id)
+                || config.rr_client && clusters.contains(&cluster)
+            {
                 return None;
             }
         } else {

@@ -87,9 +87,10 @@ impl Daemon {
         if bgp.phase == Phase::Down || bgp.link.is_none() || matches!(found, Reach::On(_)) {
             return;
         }
-        let is_up = bgp.link.clone().is_some_and(|link| {
-            self.ifaces.iter().any(|iface| iface.index == link.index && iface.is_up())
-        });
+        let is_up = bgp
+            .link
+            .clone()
+            .is_some_and(|link| self.ifaces.iter().any(|iface| iface.index == link.index && iface.is_up()));
         let text = if is_up { "Link down" } else { "Neighbor lost" };
         self.trace(id, Debug::EVENTS, text);
         if let Some(bgp) = self.bgp(id) {
@@ -312,7 +313,8 @@ impl Daemon {
         let on_link = link.as_ref().and_then(|link| {
             let iface = self.ifaces.iter().find(|iface| iface.index == link.index)?;
             let neighbor = config.neighbor?;
-            let own = iface.addresses.iter().find(|own| own.net.contains(neighbor) || own.peer == Some(neighbor));
+            let own =
+                iface.addresses.iter().find(|own| own.net.contains(neighbor) || own.peer == Some(neighbor));
             own.map(|own| own.ip)
         });
         let Some(bgp) = self.bgp(id) else { return false };
@@ -352,7 +354,8 @@ impl Daemon {
         let config = bgp.config.clone();
         let (local, link) = (bgp.local.unwrap_or(Ipv4Addr::UNSPECIFIED), bgp.link.clone());
         let neighbor = bgp.neighbor();
-        let from = if local.is_unspecified() { String::new() } else { format!(" from local address {local}") };
+        let from =
+            if local.is_unspecified() { String::new() } else { format!(" from local address {local}") };
         self.trace(id, Debug::EVENTS, &format!("Connecting to {neighbor}{from}"));
         let socket = Sock::stream(process);
         socket.set(|opts| {
@@ -361,10 +364,11 @@ impl Daemon {
             }
             (opts.ttl, opts.tos) = (Some(ttl(&config)), TOS);
         });
-        let done = socket.bind(local, 0).and_then(|()| match socket.connect(neighbor, config.neighbor_port) {
-            Err(Errno::EINPROGRESS) => Ok(()),
-            done => done,
-        });
+        let done =
+            socket.bind(local, 0).and_then(|()| match socket.connect(neighbor, config.neighbor_port) {
+                Err(Errno::EINPROGRESS) => Ok(()),
+                done => done,
+            });
         let Some(bgp) = self.bgp(id) else { return };
         bgp.outgoing = Some(Conn::new(socket, ConnState::Connect));
         if let Err(errno) = done {
@@ -376,22 +380,18 @@ impl Daemon {
     pub fn bgp_accept(&mut self, process: &Process, socket: Sock) {
         let Some((from, port)) = socket.peer() else { return };
         let (local, _) = socket.local();
-        let is_for = |bgp: &Bgp| {
-            bgp.config.neighbor == Some(from) && bgp.local.is_none_or(|own| own == local)
-        };
+        let is_for =
+            |bgp: &Bgp| bgp.config.neighbor == Some(from) && bgp.local.is_none_or(|own| own == local);
         let Some(id) = self.protos.iter().position(|proto| proto.bgp().is_some_and(is_for)) else {
-            self.log.push(format!("<WARN> BGP: Unexpected connect from unknown address {from} (port {port})"));
+            self.log
+                .push(format!("<WARN> BGP: Unexpected connect from unknown address {from} (port {port})"));
             return;
         };
         let is_wanted = self.bgp(id).is_some_and(|bgp| {
             bgp.phase == Phase::Connecting && bgp.incoming.is_none() || bgp.restart_timer.is_some()
         });
         let verdict = if is_wanted { "accepted" } else { "rejected" };
-        self.trace(
-            id,
-            Debug::EVENTS,
-            &format!("Incoming connection from {from} (port {port}) {verdict}"),
-        );
+        self.trace(id, Debug::EVENTS, &format!("Incoming connection from {from} (port {port}) {verdict}"));
         // A neighbour that connects again while its session is up has restarted.
         if !is_wanted {
             let restarted = self.bgp(id).is_some_and(|bgp| {
@@ -588,7 +588,11 @@ pub fn listen(daemon: &Daemon, process: &Process, open: &mut Vec<Listener>) -> V
 }
 
 /// Something came on a connection, or it can go on.
-pub fn is_ready(world: &World, machine: glassnet_kernel::ids::MachineId, conn: (glassnet_kernel::ids::SocketId, bool)) -> bool {
+pub fn is_ready(
+    world: &World,
+    machine: glassnet_kernel::ids::MachineId,
+    conn: (glassnet_kernel::ids::SocketId, bool),
+) -> bool {
     match conn.1 {
         true => writable(world, machine, conn.0),
         false => sock::readable(world, machine, conn.0),

@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use rustbgpd_wire::{
-    AddPathMode, Afi, AsPath, AsPathSegment, Ipv4NlriEntry, Ipv4Prefix, Ipv4UnicastMode, LargeCommunity, Message, Origin,
-    PathAttribute, RawAttribute, RouteRefreshMessage, RouteRefreshSubtype, Safi, UpdateMessage,
+    AddPathMode, Afi, AsPath, AsPathSegment, Ipv4NlriEntry, Ipv4Prefix, Ipv4UnicastMode, LargeCommunity,
+    Message, Origin, PathAttribute, RawAttribute, RouteRefreshMessage, RouteRefreshSubtype, Safi,
+    UpdateMessage,
 };
 
 use super::receive::{OPTIONAL, PARTIAL, TRANSITIVE};
@@ -47,8 +48,11 @@ impl Daemon {
         let (ends, refreshes) = (std::mem::take(&mut bgp.end_of_rib), std::mem::take(&mut bgp.refreshing));
         let mut said = Vec::new();
         let Some(conn) = bgp.conn_mut(side) else { return false };
-        let (as4, paths, enhanced) = (conn.has_as4(), conn.adds_paths(AddPathMode::Send), conn.has_enhanced_refresh());
-        let refresh = |subtype| Message::RouteRefresh(RouteRefreshMessage::new_with_subtype(Afi::Ipv4, Safi::Unicast, subtype));
+        let (as4, paths, enhanced) =
+            (conn.has_as4(), conn.adds_paths(AddPathMode::Send), conn.has_enhanced_refresh());
+        let refresh = |subtype| {
+            Message::RouteRefresh(RouteRefreshMessage::new_with_subtype(Afi::Ipv4, Safi::Unicast, subtype))
+        };
         if refreshes && enhanced {
             conn.queue(&refresh(RouteRefreshSubtype::BoRR));
             said.push("Sending BEGIN-OF-RR");
@@ -62,7 +66,8 @@ impl Daemon {
         }
         for (attrs, keys) in &groups {
             for part in keys.chunks(room) {
-                let update = UpdateMessage::build(&entries(part), &[], attrs, as4, paths, Ipv4UnicastMode::Body);
+                let update =
+                    UpdateMessage::build(&entries(part), &[], attrs, as4, paths, Ipv4UnicastMode::Body);
                 conn.queue(&Message::Update(update));
                 said.push("Sending UPDATE");
             }
@@ -95,7 +100,10 @@ impl Daemon {
 }
 
 fn entries(keys: &[Key]) -> Vec<Ipv4NlriEntry> {
-    let entry = |(net, path_id): &Key| Ipv4NlriEntry { path_id: *path_id, prefix: Ipv4Prefix::new(net.address, net.len) };
+    let entry = |(net, path_id): &Key| Ipv4NlriEntry {
+        path_id: *path_id,
+        prefix: Ipv4Prefix::new(net.address, net.len),
+    };
     keys.iter().map(entry).collect()
 }
 

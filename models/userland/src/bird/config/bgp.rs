@@ -8,7 +8,17 @@ pub const BGP_PORT: u16 = 179;
 
 /// Statements of BIRD that are not modelled, by their first word.
 const OTHERS: &[&str] = &[
-    "advertise", "authentication", "bfd", "confederation", "disable", "dynamic", "free", "keys", "llgr", "password", "require",
+    "advertise",
+    "authentication",
+    "bfd",
+    "confederation",
+    "disable",
+    "dynamic",
+    "free",
+    "keys",
+    "llgr",
+    "password",
+    "require",
     "setkey",
 ];
 
@@ -178,7 +188,9 @@ impl Parser {
         } else if self.words(&["default", "bgp_local_pref"]) {
             bgp.default_local_pref = self.number()?;
             Ok(())
-        } else if self.is_word("ttl") || matches!(self.peek(), Token::Word(word) if OTHERS.contains(&word.as_str())) {
+        } else if self.is_word("ttl")
+            || matches!(self.peek(), Token::Word(word) if OTHERS.contains(&word.as_str()))
+        {
             let Token::Word(word) = self.peek().clone() else { return Ok(()) };
             self.not_modelled(&word)
         } else {
@@ -293,7 +305,11 @@ impl Parser {
         if matches!(self.peek(), Token::Ip6(text) if text.to_ascii_lowercase().starts_with("fe80")) {
             return self.not_modelled("IPv6");
         }
-        if !self.is_word("as") && !self.is_word("port") && !self.is_word("internal") && !self.is_word("external") {
+        if !self.is_word("as")
+            && !self.is_word("port")
+            && !self.is_word("internal")
+            && !self.is_word("external")
+        {
             bgp.neighbor = Some(self.address()?);
             if self.sign("%") {
                 bgp.iface = Some(match self.take() {

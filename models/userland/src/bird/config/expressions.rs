@@ -254,7 +254,12 @@ impl Parser {
             self.need_sign(")")?;
             return Ok(Expr::Defined(place));
         }
-        let change = [("add", Change::Add), ("delete", Change::Delete), ("prepend", Change::Prepend), ("filter", Change::Filter)];
+        let change = [
+            ("add", Change::Add),
+            ("delete", Change::Delete),
+            ("prepend", Change::Prepend),
+            ("filter", Change::Filter),
+        ];
         if let Some((_, change)) = change.iter().find(|(name, _)| *name == word) {
             self.take();
             self.need_sign("(")?;
@@ -264,7 +269,9 @@ impl Parser {
             self.need_sign(")")?;
             return Ok(Expr::Changed(*change, Box::new(list), Some(Box::new(argument))));
         }
-        if ["bgp_ext_community", "bgp_aggregator", "krt_realm", "krt_mtu", "krt_advmss", "roa_check"].contains(&word) {
+        if ["bgp_ext_community", "bgp_aggregator", "krt_realm", "krt_mtu", "krt_advmss", "roa_check"]
+            .contains(&word)
+        {
             return self.not_modelled(word);
         }
         let own = self.function.clone().filter(|(name, _)| name == word && !name.is_empty());
@@ -283,7 +290,8 @@ impl Parser {
                     let wanted = function.variables[at].kind();
                     if let Some(found) = self.type_of(argument).filter(|found| found.kind() != wanted) {
                         let (at, found) = (at + 1, found.kind());
-                        return self.error(format!("Argument {at} of '{word}' must be {wanted}, got {found}"));
+                        return self
+                            .error(format!("Argument {at} of '{word}' must be {wanted}, got {found}"));
                     }
                 }
                 Ok(Expr::Call(function, arguments))
@@ -308,7 +316,8 @@ impl Parser {
         }
         if arguments.len() != wanted {
             let found = arguments.len();
-            return self.error(format!("Function '{name}' expects {wanted} arguments, got {found} arguments"));
+            return self
+                .error(format!("Function '{name}' expects {wanted} arguments, got {found} arguments"));
         }
         Ok(arguments)
     }
@@ -342,7 +351,11 @@ impl Parser {
             if !patterns.is_empty() && matches!(self.peek(), Token::Num(_)) {
                 return self.unexpected("IP4 or IP6");
             }
-            if is_prefix(self) { patterns.push(self.prefix_pattern()?) } else { spans.push(self.span()?) }
+            if is_prefix(self) {
+                patterns.push(self.prefix_pattern()?)
+            } else {
+                spans.push(self.span()?)
+            }
             if self.sign("]") {
                 break;
             }

@@ -108,7 +108,13 @@ impl Parser {
         self.need_bool(&condition)?;
         let body = vec![Statement::If(condition, vec![Statement::Accept], vec![Statement::Reject])];
         let name = String::new();
-        Ok(Filter::Function(Arc::new(Function { name, arguments: 0, variables: Vec::new(), body, result: None })))
+        Ok(Filter::Function(Arc::new(Function {
+            name,
+            arguments: 0,
+            variables: Vec::new(),
+            body,
+            result: None,
+        })))
     }
 
     /// `{ … }` after a static route: what is done to it.
@@ -289,7 +295,8 @@ impl Parser {
                 && found.kind() != "int"
             {
                 let kind = found.kind();
-                return self.error(format!("Argument 2 of PATH_PREPEND must be of type int, got type {kind}"));
+                return self
+                    .error(format!("Argument 2 of PATH_PREPEND must be of type int, got type {kind}"));
             }
             return Ok(Statement::Set(place, expr));
         }
@@ -303,7 +310,8 @@ impl Parser {
             self.need_type(setter(place), &kind, &expr)?;
             return self.error("not modelled yet: this attribute in an assignment");
         }
-        if matches!(kind, Value::Quad(_)) && matches!(self.type_of(&expr), Some(Value::Ip(_) | Value::Int(_))) {
+        if matches!(kind, Value::Quad(_)) && matches!(self.type_of(&expr), Some(Value::Ip(_) | Value::Int(_)))
+        {
             return Ok(Statement::Set(place, expr));
         }
         self.need_type(setter(place), &kind, &expr)?;

@@ -312,7 +312,10 @@ impl Config {
     ///
     /// What is wrong in it, or a file that is included and not read yet.
     pub fn parse(path: &str, text: &str, included: &Included) -> Result<Config, Refused> {
-        let mut config = Config { tables: vec![("master4".to_owned(), false), ("master6".to_owned(), true)], ..Config::default() };
+        let mut config = Config {
+            tables: vec![("master4".to_owned(), false), ("master6".to_owned(), true)],
+            ..Config::default()
+        };
         for (table, _) in config.tables.clone() {
             config.symbols.insert(table, Symbol::Table);
         }
@@ -322,7 +325,8 @@ impl Config {
     }
 
     pub fn time_format(&self, of: &str) -> TimeFormat {
-        let default = || if matches!(of, "route" | "protocol") { TimeFormat::short() } else { TimeFormat::long() };
+        let default =
+            || if matches!(of, "route" | "protocol") { TimeFormat::short() } else { TimeFormat::long() };
         self.time_formats.get(of).cloned().unwrap_or_else(default)
     }
 

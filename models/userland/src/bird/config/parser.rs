@@ -73,7 +73,12 @@ impl Parser {
 
     fn error_at(&self, at: usize, what: &str) -> Refused {
         let found = self.spanned(at);
-        Refused::Error(place(self.files.get(found.file).map_or("", String::as_str), found.line, found.column, what))
+        Refused::Error(place(
+            self.files.get(found.file).map_or("", String::as_str),
+            found.line,
+            found.column,
+            what,
+        ))
     }
 
     /// An error at the last token that was taken.
@@ -136,9 +141,7 @@ impl Parser {
 
     /// Words in a row, if all are next.
     pub(super) fn words(&mut self, words: &[&str]) -> bool {
-        let next = |(at, word): (usize, &&str)| {
-            matches!(&self.spanned(self.at + at).token, Token::Word(found) if found == word)
-        };
+        let next = |(at, word): (usize, &&str)| matches!(&self.spanned(self.at + at).token, Token::Word(found) if found == word);
         let all = words.iter().enumerate().all(next);
         if all {
             self.at += words.len();
@@ -212,7 +215,9 @@ impl Parser {
 
     /// `on`, `off`, a number, or nothing.
     pub(super) fn boolean(&mut self) -> Parsed<bool> {
-        for (word, truth) in [("on", true), ("yes", true), ("true", true), ("off", false), ("no", false), ("false", false)] {
+        for (word, truth) in
+            [("on", true), ("yes", true), ("true", true), ("off", false), ("no", false), ("false", false)]
+        {
             if self.word(word) {
                 return Ok(truth);
             }

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use super::parser::{Parsed, Parser};
 use super::{
-    BgpConfig, ChannelConfig, KernelConfig, Kind, Limit, LimitAction, NextHop, ProtoConfig, StaticHop, StaticRoute,
-    StaticTo, Symbol, Token,
+    BgpConfig, ChannelConfig, KernelConfig, Kind, Limit, LimitAction, NextHop, ProtoConfig, StaticHop,
+    StaticRoute, StaticTo, Symbol, Token,
 };
 use crate::bird::route::Dest;
 
@@ -148,7 +148,8 @@ impl Parser {
                     let (Kind::Kernel(known), Some(used)) = (&other.kind, &other.channel) else { continue };
                     if used.table == channel.table {
                         let (name, table) = (&other.name, &used.table);
-                        return self.error(format!("Kernel syncer ({name}) already attached to table {table}"));
+                        return self
+                            .error(format!("Kernel syncer ({name}) already attached to table {table}"));
                     }
                     if known.table == kernel.table {
                         return self.error(format!(
@@ -373,11 +374,14 @@ impl Parser {
             channel.import_limit = self.limit()?;
         } else if self.words(&["import", "keep", "filtered"]) {
             channel.keep_filtered = self.boolean()?;
-        } else if self.is_word("import") && matches!(self.peek_second(), Token::Word(word) if word == "table") {
+        } else if self.is_word("import") && matches!(self.peek_second(), Token::Word(word) if word == "table")
+        {
             return self.not_modelled("import table");
         } else if self.word("import") {
             channel.import = Some(self.filter()?);
-        } else if self.is_word("export") && matches!(self.peek_second(), Token::Word(word) if ["table", "limit", "in"].contains(&word.as_str())) {
+        } else if self.is_word("export")
+            && matches!(self.peek_second(), Token::Word(word) if ["table", "limit", "in"].contains(&word.as_str()))
+        {
             return self.not_modelled("export table and export limit");
         } else if self.word("export") {
             channel.export = Some(self.filter()?);
@@ -466,7 +470,16 @@ impl Parser {
             (channel.add_paths_rx, channel.add_paths_tx) = (rx || both, tx || both);
         } else {
             const OTHERS: &[&str] = &[
-                "aigp", "cost", "extended", "graceful", "long", "mandatory", "missing", "require", "secondary", "validate",
+                "aigp",
+                "cost",
+                "extended",
+                "graceful",
+                "long",
+                "mandatory",
+                "missing",
+                "require",
+                "secondary",
+                "validate",
             ];
             return match self.peek().clone() {
                 Token::Word(word) if OTHERS.contains(&word.as_str()) => self.not_modelled(&word),

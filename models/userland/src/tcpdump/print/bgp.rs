@@ -186,7 +186,8 @@ fn open(nd: &mut Nd, p: Bytes) -> Print {
     let options = Bytes(p.take(29, length)?);
     while at < length {
         let (kind, size) = (options.u8(at)?, usize::from(options.u8(at + 1)?));
-        let called = name(&[(1, "Authentication Information"), (2, "Capabilities Advertisement")], kind, "Unknown");
+        let called =
+            name(&[(1, "Authentication Information"), (2, "Capabilities Advertisement")], kind, "Unknown");
         nd.put(&format!("\n\t    Option {called} ({kind}), length: {size}"));
         let body = Bytes(options.take(at + 2, size)?);
         if kind == 2 {
@@ -327,7 +328,11 @@ fn attributes(nd: &mut Nd, p: Bytes) -> Print {
             nd.put(&format!(", Flags [{signs}{other}]: "));
         }
         attribute(nd, code, body)?;
-        if nd.options.verbose > 1 && body.len() > 0 && code != 32 && ATTRIBUTES.iter().any(|(known, _)| *known == code) {
+        if nd.options.verbose > 1
+            && body.len() > 0
+            && code != 32
+            && ATTRIBUTES.iter().any(|(known, _)| *known == code)
+        {
             bytes(nd, "\t    ", body.0);
         }
         at += head + size;
