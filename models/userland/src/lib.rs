@@ -15,6 +15,7 @@
 pub mod arp;
 pub mod arping;
 pub mod bc;
+pub mod bird;
 pub mod brctl;
 pub mod bridge;
 pub mod conntrack;
@@ -88,6 +89,8 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/arp", "2.10", arp::main),
     Program::new("/usr/bin/arping", "20221126", arping::main),
     Program::new("/usr/bin/bc", "1.07.1", bc::main),
+    Program::new("/usr/sbin/bird", "2.0.12", bird::main),
+    Program::new("/usr/sbin/birdc", "2.0.12", bird::birdc::main),
     Program::new("/usr/sbin/brctl", "1.7", brctl::main),
     Program::new("/usr/sbin/bridge", "6.1.0", bridge::main),
     Program::new("/usr/sbin/conntrack", "1.4.7", conntrack::main),

@@ -101,8 +101,6 @@ const PATHS: &[&str] = &[
     "/usr/bin/wg-quick",
     "/usr/sbin/wpa_supplicant",
     // Tunnels and routing daemons
-    "/usr/sbin/bird",
-    "/usr/sbin/birdc",
     "/usr/sbin/ipsec",
     "/usr/sbin/keepalived",
     "/usr/sbin/openvpn",

@@ -103,7 +103,18 @@ impl Builtin for Kill {
                 targets.iter().map(|target| job_of(jobs, target, &running)).collect();
             Some((signal, found.filter(|found| !found.is_empty())?))
         });
-        let Some((signal, targets)) = found else { return Ok(ExecResult::err(String::new(), 1)) };
+        let Some((signal, targets)) = found else {
+            // A daemon is no job of the shell.
+            let is_done = parsed.is_some_and(|(signal, targets)| {
+                let signals = |pid: u32| self.0.programs.signal_pid(pid, signal);
+                !targets.is_empty() && targets.iter().all(|target| target.parse().is_ok_and(signals))
+            });
+            return Ok(if is_done {
+                ExecResult::ok(String::new())
+            } else {
+                ExecResult::err(String::new(), 1)
+            });
+        };
         for job in targets {
             self.0.programs.signal_job(job, signal);
         }

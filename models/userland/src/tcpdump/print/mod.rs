@@ -4,6 +4,7 @@
 //! returns [`Truncated`] if the capture ends too early.
 
 mod arp;
+mod bgp;
 mod bytes;
 mod domain;
 mod dump;

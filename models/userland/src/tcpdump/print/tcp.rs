@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::bytes::{Bytes, Print, Truncated, checksum_should_be};
 use super::ip::Network;
 use super::names::{bits, lookup};
-use super::{Nd, domain, text};
+use super::{Nd, bgp, domain, text};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -36,7 +36,7 @@ struct Numbers {
 
 /// Prints a TCP segment.
 ///
-/// Not modelled: MPTCP options and application payloads other than HTTP's.
+/// Not modelled: MPTCP options and application payloads other than those of BGP, DNS and HTTP.
 pub fn tcp(nd: &mut Nd, p: Bytes, length: usize, network: Network) -> Print {
     nd.protocol = "tcp";
     if !p.has(2, 2) {
@@ -285,6 +285,9 @@ fn payload(nd: &mut Nd, p: Bytes, header: usize, length: usize, flags: u8) -> Pr
     if ports.contains(&domain::PORT) && length > 2 {
         nd.put(" ");
         return domain::domain(nd, body.from(2), length - 2);
+    }
+    if ports.contains(&bgp::PORT) {
+        return bgp::bgp(nd, body, length);
     }
     if ports.contains(&80) || ports.contains(&8080) {
         nd.put(": ");

@@ -33,8 +33,9 @@ pub fn check() -> Result<(), BackendError> {
 }
 
 /// Debian's packages of programs, where a program is not called as its package.
-const PACKAGES: [(&str, &[&str]); 16] = [
+const PACKAGES: [(&str, &[&str]); 17] = [
     ("bind9-dnsutils", &["dig", "host", "nslookup"]),
+    ("bird2", &["bird", "birdc"]),
     ("bridge-utils", &["brctl"]),
     ("iproute2", &["bridge", "ip", "nstat", "ss", "tc"]),
     ("iputils-arping", &["arping"]),
