@@ -269,6 +269,8 @@ pub struct Kernel {
     /// Addresses that new devices get in turn, by name and name of their namespace, where chance would choose: those that a
     /// real kernel chose, so that the same frames appear here.
     pub scripted_macs: BTreeMap<(String, String), VecDeque<Mac>>,
+    /// Names that programs drew on a real kernel for devices, in order: namespace and name.
+    pub scripted_names: Vec<(String, String)>,
     /// Its threads. One that has ended has no turns; its number is not given again.
     pub kthreads: Vec<Kthread>,
     /// Its timers, by CPU.
@@ -283,13 +285,24 @@ impl Kernel {
     /// The next [scripted](Self::scripted_macs) address for a device: one for its namespace, or one for another, where the
     /// device may have been seen only later.
     pub fn scripted_mac(&mut self, netns: NetnsId, name: &str) -> Option<Mac> {
-        let netns = self.netns_names.iter().find(|(_, id)| **id == netns).map_or("", |(name, _)| name);
+        let netns = self.netns_name(netns);
         let key = (name.to_owned(), netns.to_owned());
         if let Some(mac) = self.scripted_macs.get_mut(&key).and_then(VecDeque::pop_front) {
             return Some(mac);
         }
         let of_name = self.scripted_macs.iter_mut().filter(|((device, _), _)| device == name);
         of_name.map(|(_, macs)| macs).find_map(VecDeque::pop_front)
+    }
+
+    /// The next [scripted](Self::scripted_names) name for a device of a namespace.
+    pub fn scripted_name(&self, netns: NetnsId) -> Option<&str> {
+        let netns = self.netns_name(netns);
+        self.scripted_names.iter().find(|(of, _)| of == netns).map(|(_, name)| name.as_str())
+    }
+
+    /// A name of a namespace; empty: it has none.
+    fn netns_name(&self, netns: NetnsId) -> &str {
+        self.netns_names.iter().find(|(_, id)| **id == netns).map_or("", |(name, _)| name)
     }
 
     /// A kernel of these modules with `cpus` CPUs, before it made its first namespace.
@@ -333,6 +346,7 @@ impl Kernel {
             drops: BTreeMap::new(),
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
+            scripted_names: Vec::new(),
             kthreads: Vec::new(),
             timers: (0..cpus.max(1)).map(|_| TimerBase::default()).collect(),
             owned_socket: None,
