@@ -93,10 +93,9 @@ fn check<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         let conf = Conf::read(cmd)?;
         let prev = conf.net.prev("Required prevResult missing")?;
         for address in &conf.addresses {
-            // It looks for the address itself where a device's addresses are.
-            let is_it = |ip: &IpConfig| ip.interface.is_some() && ip.address == address.address;
-            let is_found = prev.ips.iter().any(is_it) || prev.ips.iter().all(|ip| ip.address != address.address);
-            if !is_found {
+            let mut same = prev.ips.iter().filter(|ip| ip.address.ip == address.address.ip);
+            let other = |ip: &IpConfig| address.gateway.is_some() && ip.gateway != address.gateway;
+            if same.next().is_some_and(other) {
                 let ip = address.address.ip;
                 return Err(format!("static: Failed to match addr {ip} on interface {}", cmd.if_name).into());
             }

@@ -101,16 +101,9 @@ impl Cmd<'_> {
             if let Some(gateway) = ip.gateway {
                 self.log(&format!("Adding default route to gateway {gateway}"));
                 let default = IpNet { ip: Ipv4Addr::UNSPECIFIED, len: 0 };
-                let host = IpNet { ip: gateway, len: 32 };
-                for (to, via, scope) in [(host, None, Scope::LINK), (default, Some(gateway), Scope::UNIVERSE)] {
-                    if to == host {
-                        continue;
-                    }
-                    let route = RouteMsg { table, ..route_to(to, dev, via, scope) };
-                    // The kernel knows the way to the gateway by the main table.
-                    self.add_route(netns, &route, NLM_F_EXCL)
-                        .map_err(|error| format!("Failed to add default route to {gateway}: {error}"))?;
-                }
+                let route = RouteMsg { table, ..route_to(default, dev, Some(gateway), Scope::UNIVERSE) };
+                self.add_route(netns, &route, NLM_F_EXCL)
+                    .map_err(|error| format!("Failed to add default route to {gateway}: {error}"))?;
             }
             for route in &before {
                 self.log(&format!("Copying route {} from table {MAIN} to {table}", self.go_route(route)));
