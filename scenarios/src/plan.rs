@@ -152,7 +152,8 @@ mod tests {
         ];
         let block = PlannedBlock { line: 1, prompts: commands.map(prompt).to_vec() };
         let plan = Plan { blocks: vec![block], ..Plan::default() };
-        let expected = ["/usr/lib/cni/bridge", "arping", "ip", "iptables", "ping", "sleep", "sudo", "tcpdump"];
+        let expected =
+            ["/usr/lib/cni/bridge", "arping", "ip", "iptables", "ping", "sleep", "sudo", "tcpdump"];
         assert_eq!(plan.programs(), BTreeSet::from(expected));
     }
 }

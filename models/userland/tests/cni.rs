@@ -47,7 +47,13 @@ impl Node {
 
     fn run(&self, netns: NetnsId, argv: &[&str], env: BTreeMap<String, String>, stdin: &str) -> Outcome {
         let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-        let launch = Launch { place: (NODE, netns), argv, env, stdin: stdin.to_owned(), delay: glassnet_sim::Nanos::ZERO };
+        let launch = Launch {
+            place: (NODE, netns),
+            argv,
+            env,
+            stdin: stdin.to_owned(),
+            delay: glassnet_sim::Nanos::ZERO,
+        };
         run_launches(&self.world, vec![launch], self.files.clone()).expect("ends").remove(0)
     }
 
@@ -89,7 +95,8 @@ impl Case {
     fn read(name: &str) -> Case {
         let read = |file: &str| std::fs::read_to_string(folder().join(name).join(file));
         let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
-        let pods = read("pods.json").map_or_else(|_| json!([{"id": "pod1"}, {"id": "pod2"}]), |text| json(&text));
+        let pods =
+            read("pods.json").map_or_else(|_| json!([{"id": "pod1"}, {"id": "pod2"}]), |text| json(&text));
         Case {
             list: json(&read("conflist.json").expect("a list")),
             pods: pods.as_array().expect("pods").clone(),
@@ -162,7 +169,9 @@ fn state(node: &Node, pods: &[String]) -> String {
     };
     let addrs = |netns| {
         let all = node.say(netns, "ip -4 -o addr");
-        all.lines().map(|line| line.split("       valid_lft").next().unwrap().trim_end().to_owned() + "\n").collect::<String>()
+        all.lines()
+            .map(|line| line.split("       valid_lft").next().unwrap().trim_end().to_owned() + "\n")
+            .collect::<String>()
     };
     let mut text = String::new();
     let mut show = |command: &str, said: String| text += &format!("$ {command}\n{said}\n");
@@ -185,11 +194,15 @@ fn state(node: &Node, pods: &[String]) -> String {
     let conf = "net.ipv4.conf.all";
     let own = node.say(INIT_NET, "sysctl -a");
     let is_on = |line: &&str| {
-        ["route_localnet = 1", "proxy_arp = 1", "rp_filter = 1", "arp_notify = 1"].iter().any(|end| line.contains(end))
+        ["route_localnet = 1", "proxy_arp = 1", "rp_filter = 1", "arp_notify = 1"]
+            .iter()
+            .any(|end| line.contains(end))
             && !line.starts_with(conf)
     };
     let on: String = own.lines().filter(is_on).map(|line| format!("{line}\n")).collect();
-    let all = sysctl("net.ipv4.ip_forward") + &sysctl(&format!("{conf}.rp_filter")) + &sysctl(&format!("{conf}.route_localnet"));
+    let all = sysctl("net.ipv4.ip_forward")
+        + &sysctl(&format!("{conf}.rp_filter"))
+        + &sysctl(&format!("{conf}.route_localnet"));
     show("sysctl", all + &on);
     let files = node.files.0.lock().unwrap();
     let of_network = files.iter().filter_map(|(path, bytes)| {
@@ -203,10 +216,16 @@ fn state(node: &Node, pods: &[String]) -> String {
 /// A word that chance made, in the recording numbered, or the whole word if it is none.
 fn numbered(word: &str, seen: &mut Vec<String>) -> String {
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_mac = word.len() == 17 && word.split(':').count() == 6 && word.split(':').all(|byte| byte.len() == 2 && is_hex(byte));
+    let is_mac = word.len() == 17
+        && word.split(':').count() == 6
+        && word.split(':').all(|byte| byte.len() == 2 && is_hex(byte));
     let is_mac = is_mac && !word.starts_with("00:00:00") && !word.starts_with("ff:ff");
-    let of = |prefix: &str| word.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    let is_veth = of("veth#") || word.strip_prefix("veth").is_some_and(|rest| rest.len() == 8 && is_hex(rest));
+    let of = |prefix: &str| {
+        word.strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let is_veth =
+        of("veth#") || word.strip_prefix("veth").is_some_and(|rest| rest.len() == 8 && is_hex(rest));
     if !is_mac && !of("MAC") && !is_veth {
         return word.to_owned();
     }
@@ -299,7 +318,9 @@ fn plugins_make_what_the_real_ones_made() {
         let has_vlans = case.recorded.contains("PVID");
         let (recorded, own) = (canon(&case.recorded, has_vlans), canon(&case.run(), has_vlans));
         if let Some(at) = (0..recorded.len().max(own.len())).find(|at| recorded.get(*at) != own.get(*at)) {
-            let near = |lines: &[String]| lines.iter().skip(at.saturating_sub(4)).take(9).cloned().collect::<Vec<_>>().join("\n    ");
+            let near = |lines: &[String]| {
+                lines.iter().skip(at.saturating_sub(4)).take(9).cloned().collect::<Vec<_>>().join("\n    ")
+            };
             let (recorded, own) = (near(&recorded), near(&own));
             differences += &format!("{name}:\n  recorded\n    {recorded}\n  model\n    {own}\n");
         }
@@ -318,7 +339,7 @@ struct Call<'a> {
 
 /// Reads a file of calls: `$ ADD bridge id=c1 netns=/run/netns/pod1 ifname=eth0 args= {…}`, and the lines of the answer.
 fn calls(text: &str) -> Vec<Call<'_>> {
-    let one = |block: &'_ str| -> Option<Call<'_>> {
+    fn one(block: &str) -> Option<Call<'_>> {
         let (line, answer) = block.split_once('\n')?;
         let mut words = line.splitn(7, ' ');
         let (command, plugin) = (words.next()?, words.next()?);
@@ -331,7 +352,7 @@ fn calls(text: &str) -> Vec<Call<'_>> {
         ];
         let conf = words.next().unwrap_or_default();
         Some(Call { command, plugin, env, conf, answer: answer.trim().to_owned() })
-    };
+    }
     let blocks = text.strip_prefix("$ ").expect("a call").split("\n$ ");
     blocks.map(|block| one(block).unwrap_or_else(|| panic!("{block}"))).collect()
 }
@@ -352,7 +373,7 @@ fn replay(text: &str) -> String {
     node.say(INIT_NET, "ip link add dum0 address 02:00:00:00:00:77 type veth peer name dum1");
     let resolv = "nameserver 1.2.3.4\n# c\nsearch a b\ndomain x.y\noptions ndots:5\nnameserver 8.8.8.8\noptions x y\nfoo\n";
     node.files.0.lock().unwrap().insert("/run/resolv".to_owned(), resolv.into());
-    let (mut differences, mut own_words) = (String::new(), Vec::new());
+    let (mut differences, mut own_words) = (String::new(), Vec::<(String, String)>::new());
     for call in calls(text) {
         // Addresses of IPv6 are refused by name.
         if call.conf.contains("fd00::") {
@@ -374,7 +395,8 @@ fn replay(text: &str) -> String {
         let same = |text: &str| canon(text, true);
         if same(&own) != same(&call.answer) {
             let Call { command, plugin, env, answer, .. } = call;
-            differences += &format!("{command} {plugin} {env:?} {conf}\n  recorded\n{answer}\n  model\n{own}\n");
+            differences +=
+                &format!("{command} {plugin} {env:?} {conf}\n  recorded\n{answer}\n  model\n{own}\n");
         }
     }
     differences

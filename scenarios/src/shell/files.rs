@@ -90,7 +90,12 @@ enum Owner {
 fn owner(path: &Path) -> Owner {
     let mut path = bashkit::normalize_path(path);
     // Links of Debian's, and the place where container runtimes look for plugins.
-    let links = [("/bin", "/usr/bin"), ("/opt/cni/bin", "/usr/lib/cni"), ("/sbin", "/usr/sbin"), ("/var/run", "/run")];
+    let links = [
+        ("/bin", "/usr/bin"),
+        ("/opt/cni/bin", "/usr/lib/cni"),
+        ("/sbin", "/usr/sbin"),
+        ("/var/run", "/run"),
+    ];
     for (link, place) in links {
         if let Ok(rest) = path.strip_prefix(link) {
             path = Path::new(place).join(rest);

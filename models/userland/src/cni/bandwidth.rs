@@ -89,7 +89,10 @@ impl Conf {
         let read = |fields: Fields| {
             let limits = |fields: &Fields| {
                 let of = |rate, burst| {
-                    Ok::<_, String>(Limit { rate: fields.uint(rate, "uint64")?, burst: fields.uint(burst, "uint64")? })
+                    Ok::<_, String>(Limit {
+                        rate: fields.uint(rate, "uint64")?,
+                        burst: fields.uint(burst, "uint64")?,
+                    })
                 };
                 Ok::<_, String>((of("ingressRate", "ingressBurst")?, of("egressRate", "egressBurst")?))
             };
@@ -142,7 +145,14 @@ impl Cmd<'_> {
     fn create_tbf(&self, dev: DevId, limit: Limit) -> Result<(), String> {
         let options = limit.tbf();
         let flags = NLM_F_CREATE | NLM_F_EXCL;
-        let msg = TcMsg { dev, parent: TC_H_ROOT, handle: HANDLE, flags, kind: Some("tbf"), options: Some(&options) };
+        let msg = TcMsg {
+            dev,
+            parent: TC_H_ROOT,
+            handle: HANDLE,
+            flags,
+            kind: Some("tbf"),
+            options: Some(&options),
+        };
         let made = self.enter(|cx| tc_modify_qdisc(cx, &msg));
         made.map_err(|error| format!("create qdisc: {}", refusal(error)))
     }
@@ -150,7 +160,8 @@ impl Cmd<'_> {
     /// Leads what a device receives through another one.
     fn redirect(&self, dev: DevId, ifb: DevId) -> Result<(), String> {
         let flags = NLM_F_CREATE | NLM_F_EXCL;
-        let ingress = TcMsg { dev, parent: TC_H_INGRESS, handle: INGRESS, flags, kind: Some("ingress"), options: None };
+        let ingress =
+            TcMsg { dev, parent: TC_H_INGRESS, handle: INGRESS, flags, kind: Some("ingress"), options: None };
         let made = self.enter(|cx| tc_modify_qdisc(cx, &ingress));
         made.map_err(|error| format!("create ingress qdisc: {}", refusal(error)))?;
         let all = U32Key { val: 0, mask: 0, off: 0, nexthdr: false };
@@ -163,7 +174,8 @@ impl Cmd<'_> {
             data: Box::new(Mirred { redirect: true, ingress: false, dev: Some(ifb), unsaid: false }),
             is_old: false,
         };
-        let exts = ExtsRequest { actions: vec![action(TcAct::Stolen), action(TcAct::Ok)], ..ExtsRequest::default() };
+        let exts =
+            ExtsRequest { actions: vec![action(TcAct::Stolen), action(TcAct::Ok)], ..ExtsRequest::default() };
         let msg = FilterMsg {
             dev,
             parent: INGRESS,

@@ -45,9 +45,10 @@ impl Conf {
         let value = cmd.conf().map_err(failed)?;
         let fields = Fields::of("NetConf", &value).map_err(failed)?;
         let (conf, vlan) = Conf::fields(&fields).map_err(failed)?;
-        let vlan = u16::try_from(vlan).ok().filter(|vlan| *vlan <= 4094).ok_or_else(|| {
-            format!("invalid VLAN ID {vlan} (must be between 0 and 4094)")
-        })?;
+        let vlan = u16::try_from(vlan)
+            .ok()
+            .filter(|vlan| *vlan <= 4094)
+            .ok_or_else(|| format!("invalid VLAN ID {vlan} (must be between 0 and 4094)"))?;
         let in_env = args(&cmd.args, &["MAC"])?.pop().map(|(_, mac)| mac);
         let mac = Some(conf.mac.clone()).filter(|mac| !mac.is_empty()).or(in_env).unwrap_or_default();
         Ok(Conf { vlan, mac, ..conf })
@@ -97,7 +98,9 @@ async fn cmd_add(cmd: &mut Cmd<'_>) -> Done<String> {
     if conf.hairpin_mode && conf.promisc_mode {
         return Err("cannot set hairpin mode and promiscuous mode at the same time.".into());
     }
-    let bridge = cmd.ensure_bridge(&conf).map_err(|error| format!("failed to create bridge {:?}: {error}", conf.br_name))?;
+    let bridge = cmd
+        .ensure_bridge(&conf)
+        .map_err(|error| format!("failed to create bridge {:?}: {error}", conf.br_name))?;
     // Before a port brings another address.
     let bridge_mac = cmd.mac(bridge);
     let netns = cmd.container()?;
@@ -105,7 +108,8 @@ async fn cmd_add(cmd: &mut Cmd<'_>) -> Done<String> {
     let interfaces = vec![Interface { name: conf.br_name.clone(), ..Interface::default() }, port, inside];
     let mut result = CniResult { interfaces, ..CniResult::default() };
     if conf.net.ipam.is_empty() {
-        let dev = cmd.link(netns, &cmd.if_name).map_err(|error| format!("failed to retrieve link: {error}"))?;
+        let dev =
+            cmd.link(netns, &cmd.if_name).map_err(|error| format!("failed to retrieve link: {error}"))?;
         cmd.set_up(dev).map_err(|error| format!("failed to set {:?} up: {error}", cmd.if_name))?;
     } else {
         let ipam = cmd.ipam_add(&conf.net.ipam, &conf.net.version).await?;
@@ -166,15 +170,18 @@ impl Cmd<'_> {
     /// Makes a device a port.
     fn plug(&self, dev: DevId, bridge: DevId, hairpin: bool, vlan: u16) -> Done {
         let name = self.name(dev);
-        self.set_link(dev, LinkSet { master: Some(Some(bridge)), ..LinkSet::default() })
-            .map_err(|error| format!("failed to connect {name:?} to bridge {}: {error}", self.name(bridge)))?;
+        self.set_link(dev, LinkSet { master: Some(Some(bridge)), ..LinkSet::default() }).map_err(
+            |error| format!("failed to connect {name:?} to bridge {}: {error}", self.name(bridge)),
+        )?;
         let attrs = Attrs::from([(&HAIRPIN, u64::from(hairpin))]);
         let slave_info = Some(LinkInfo::with("bridge_slave", attrs));
         self.set_link(dev, LinkSet { slave_info, ..LinkSet::default() })
             .map_err(|error| format!("failed to setup hairpin mode for {name}: {error}"))?;
         if vlan != 0 {
             let added = self.enter(|cx| br_vlan_add(cx, dev, (vlan, vlan), true, true));
-            added.map_err(|error| format!("failed to setup vlan tag on interface {name:?}: {}", refusal(error)))?;
+            added.map_err(|error| {
+                format!("failed to setup vlan tag on interface {name:?}: {}", refusal(error))
+            })?;
         }
         Ok(())
     }
@@ -229,7 +236,8 @@ impl Cmd<'_> {
                 .map_err(|error| format!("failed to set bridge addr: {error}"))?;
             return Ok(());
         }
-        let dev = self.vlan_interface(bridge, conf.vlan)
+        let dev = self
+            .vlan_interface(bridge, conf.vlan)
             .map_err(|error| format!("failed to create vlan interface: {error}"))?;
         if result.interfaces.len() == 3 {
             result.interfaces.push(self.interface(dev, ""));
@@ -302,7 +310,9 @@ impl Cmd<'_> {
         let is_promisc = self.kernel(|kernel| kernel.devs[dev].promiscuity != 0);
         if is_promisc != conf.promisc_mode {
             let wanted = conf.promisc_mode;
-            let text = format!("Bridge interface {name} configured Promisc Mode {wanted} doesn't match current state: {is_promisc} ");
+            let text = format!(
+                "Bridge interface {name} configured Promisc Mode {wanted} doesn't match current state: {is_promisc} "
+            );
             return Err(text.into());
         }
         Ok(dev)
@@ -372,10 +382,8 @@ async fn cmd_check(cmd: &mut Cmd<'_>) -> Done<String> {
     }
     let bridge_dev = cmd.validate_bridge(&conf, &bridge)?;
     if cmd.netns != inside.sandbox {
-        let text = format!(
-            "Sandbox in prevResult {} doesn't match configured netns: {}",
-            inside.sandbox, cmd.netns
-        );
+        let text =
+            format!("Sandbox in prevResult {} doesn't match configured netns: {}", inside.sandbox, cmd.netns);
         return Err(text.into());
     }
     let inside_dev = cmd.validate_container(netns, &inside)?;

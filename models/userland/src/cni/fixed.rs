@@ -61,8 +61,11 @@ impl Conf {
 /// Addresses and their gateways in `CNI_ARGS`.
 fn from_env(text: &str, addresses: &mut Vec<IpConfig>) -> Done {
     let found = args(text, &["IP", "GATEWAY"])?;
-    let of = |key: &str| found.iter().find(|pair| pair.0 == key).map(|pair| pair.1.clone()).unwrap_or_default();
-    let list = |text: &str| text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect();
+    let of =
+        |key: &str| found.iter().find(|pair| pair.0 == key).map(|pair| pair.1.clone()).unwrap_or_default();
+    let list = |text: &str| {
+        text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+    };
     let (ips, gateways): (Vec<String>, Vec<String>) = (list(&of("IP")), list(&of("GATEWAY")));
     let own = addresses.len();
     for ip in ips {

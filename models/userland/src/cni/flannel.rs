@@ -136,7 +136,10 @@ fn add<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
             Error::from(format!("failed to create the flannel data directory({dir:?}): {}", strerror(&error)))
         };
         files.make_dir(&conf.data_dir).await.map_err(failed)?;
-        files.write(&format!("{}/{}", conf.data_dir, cmd.container_id), text.as_bytes()).await.map_err(failed)?;
+        files
+            .write(&format!("{}/{}", conf.data_dir, cmd.container_id), text.as_bytes())
+            .await
+            .map_err(failed)?;
         let kind = delegated.get("type").and_then(Value::as_str).unwrap_or_default();
         let printed = cmd.delegate(kind, "ADD", text.as_bytes()).await?;
         Ok(super::invoke::result(&conf.version, &printed)?.json(&conf.version)?)

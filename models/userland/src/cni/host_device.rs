@@ -54,7 +54,8 @@ impl Cmd<'_> {
         if !conf.device.is_empty() {
             return self.link(self.host(), &conf.device);
         }
-        let mac = parse_mac(&conf.hwaddr).map_err(|error| format!("failed to parse MAC address {:?}: {error}", conf.hwaddr))?;
+        let mac = parse_mac(&conf.hwaddr)
+            .map_err(|error| format!("failed to parse MAC address {:?}: {error}", conf.hwaddr))?;
         let host = self.host();
         let found = self.kernel(|kernel| {
             let mut devs = kernel.netns[host].devs.values();

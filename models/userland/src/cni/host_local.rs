@@ -43,7 +43,9 @@ impl Range {
         let network = subnet.network();
         if subnet.ip != network {
             let len = subnet.len;
-            return Err(format!("Network has host bits set. For a subnet mask of length {len} the network address is {network}"));
+            return Err(format!(
+                "Network has host bits set. For a subnet mask of length {len} the network address is {network}"
+            ));
         }
         let ip = |given: Option<IpOrNet>| given.map(IpOrNet::ip);
         let last = Ipv4Addr::from_bits(subnet.broadcast().to_bits() - 1);
@@ -81,7 +83,10 @@ impl Range {
     }
 
     fn overlaps(&self, other: &Range) -> bool {
-        self.contains(other.start) || self.contains(other.end) || other.contains(self.start) || other.contains(self.end)
+        self.contains(other.start)
+            || self.contains(other.end)
+            || other.contains(self.start)
+            || other.contains(self.end)
     }
 
     fn text(&self) -> String {
@@ -250,7 +255,9 @@ impl Store {
         for (file, text) in [(&name, key(cmd)), (&last, name.clone())] {
             let path = self.file(file);
             let written = cmd.process.files.write(&path, text.as_bytes()).await;
-            written.map_err(|error| format!("open {path}: {}", crate::process::strerror(&error).to_lowercase()))?;
+            written.map_err(|error| {
+                format!("open {path}: {}", crate::process::strerror(&error).to_lowercase())
+            })?;
         }
         Ok(true)
     }
@@ -273,7 +280,9 @@ impl Store {
         for ip in self.taken(cmd).await {
             let path = self.file(&ip.to_string());
             let removed = cmd.process.files.remove(&path).await;
-            removed.map_err(|error| format!("remove {path}: {}", crate::process::strerror(&error).to_lowercase()))?;
+            removed.map_err(|error| {
+                format!("remove {path}: {}", crate::process::strerror(&error).to_lowercase())
+            })?;
         }
         Ok(())
     }
@@ -325,7 +334,12 @@ impl Iter<'_> {
 }
 
 /// An address of a set, one that is wanted or the next.
-async fn get(cmd: &Cmd<'_>, store: &Store, (at, set): (usize, &RangeSet), wanted: Option<Ipv4Addr>) -> Done<IpConfig> {
+async fn get(
+    cmd: &Cmd<'_>,
+    store: &Store,
+    (at, set): (usize, &RangeSet),
+    wanted: Option<Ipv4Addr>,
+) -> Done<IpConfig> {
     if let Some(ip) = wanted {
         let Some(range) = set.iter().find(|range| range.contains(ip)) else {
             return Err(format!("{ip} not in range set {}", set_text(set)).into());
@@ -334,7 +348,9 @@ async fn get(cmd: &Cmd<'_>, store: &Store, (at, set): (usize, &RangeSet), wanted
             return Err(format!("requested ip {ip} is subnet's gateway").into());
         }
         if !store.reserve(cmd, ip, at).await? {
-            return Err(format!("requested IP address {ip} is not available in range set {}", set_text(set)).into());
+            return Err(
+                format!("requested IP address {ip} is not available in range set {}", set_text(set)).into()
+            );
         }
         let address = IpNet { ip, len: range.subnet.len };
         return Ok(IpConfig { interface: None, address, gateway: Some(range.gateway) });
@@ -362,9 +378,12 @@ fn add<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         if !conf.resolv_conf.is_empty() {
             result.dns = resolv_conf(cmd, &conf.resolv_conf).await?;
         }
-        if conf.sets.len() > 1 && !super::skel::has_check(&conf.version)? && conf.version < "0.3.0".to_owned() {
+        if conf.sets.len() > 1 && !super::skel::has_check(&conf.version)? && conf.version < "0.3.0".to_owned()
+        {
             let version = &conf.version;
-            return Err(format!("CNI version {version} does not support more than 1 address per family").into());
+            return Err(
+                format!("CNI version {version} does not support more than 1 address per family").into()
+            );
         }
         let store = Store::open(cmd, &conf).await?;
         for (at, set) in conf.sets.iter().enumerate() {
@@ -412,7 +431,8 @@ fn del<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
 /// Name servers from a file.
 async fn resolv_conf(cmd: &Cmd<'_>, path: &str) -> Done<Dns> {
     let read = cmd.process.files.read(&cmd.process.path(path)).await;
-    let text = read.map_err(|error| format!("open {path}: {}", crate::process::strerror(&error).to_lowercase()))?;
+    let text =
+        read.map_err(|error| format!("open {path}: {}", crate::process::strerror(&error).to_lowercase()))?;
     let mut dns = Dns::default();
     for line in String::from_utf8_lossy(&text).lines() {
         let line = line.trim();

@@ -44,7 +44,10 @@ pub(super) async fn run(process: &mut Process, call: Call<'_>) -> Done<String> {
     let file = find_in_path(process, call.kind, call.path).await?;
     if let Err(error) = process.find(&file).await {
         let error = error.to_lowercase();
-        return Err(Error::new(0, format!("netplugin failed with no error message: fork/exec {file}: {error}")));
+        return Err(Error::new(
+            0,
+            format!("netplugin failed with no error message: fork/exec {file}: {error}"),
+        ));
     }
     let variable = Some(("CNI_COMMAND", call.command));
     let answer = exec(process, vec![file], variable, call.conf).await;

@@ -24,9 +24,12 @@ impl Failed {
     /// The rule or the chain is not there.
     pub(super) fn is_not_exist(&self) -> bool {
         self.status == 1
-            && ["iptables: Bad rule (does a matching rule exist in that chain?).\n", "iptables: No chain/target/match by that name.\n"]
-                .iter()
-                .any(|text| self.stderr.contains(text))
+            && [
+                "iptables: Bad rule (does a matching rule exist in that chain?).\n",
+                "iptables: No chain/target/match by that name.\n",
+            ]
+            .iter()
+            .any(|text| self.stderr.contains(text))
     }
 }
 
@@ -125,7 +128,12 @@ impl Cmd<'_> {
     }
 
     /// A rule is there.
-    pub(super) async fn rule_exists(&mut self, table: &str, chain: &str, rule: &[&str]) -> Result<bool, Failed> {
+    pub(super) async fn rule_exists(
+        &mut self,
+        table: &str,
+        chain: &str,
+        rule: &[&str],
+    ) -> Result<bool, Failed> {
         match self.iptables(table, &[&["-C", chain], rule].concat()).await {
             Ok(_) => Ok(true),
             Err(failed) if failed.status == 1 => Ok(false),
@@ -134,7 +142,12 @@ impl Cmd<'_> {
     }
 
     /// Appends a rule unless it is there.
-    pub(super) async fn append_unique(&mut self, table: &str, chain: &str, rule: &[&str]) -> Result<(), Failed> {
+    pub(super) async fn append_unique(
+        &mut self,
+        table: &str,
+        chain: &str,
+        rule: &[&str],
+    ) -> Result<(), Failed> {
         if !self.rule_exists(table, chain, rule).await? {
             self.iptables(table, &[&["-A", chain], rule].concat()).await?;
         }
@@ -142,14 +155,24 @@ impl Cmd<'_> {
     }
 
     /// Puts a rule first unless it is there.
-    pub(super) async fn prepend_unique(&mut self, table: &str, chain: &str, rule: &[&str]) -> Result<(), Failed> {
+    pub(super) async fn prepend_unique(
+        &mut self,
+        table: &str,
+        chain: &str,
+        rule: &[&str],
+    ) -> Result<(), Failed> {
         if !self.rule_exists(table, chain, rule).await? {
             self.iptables(table, &[&["-I", chain, "1"], rule].concat()).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn delete_rule(&mut self, table: &str, chain: &str, rule: &[&str]) -> Result<(), Failed> {
+    pub(super) async fn delete_rule(
+        &mut self,
+        table: &str,
+        chain: &str,
+        rule: &[&str],
+    ) -> Result<(), Failed> {
         self.iptables(table, &[&["-D", chain], rule].concat()).await.map(|_| ())
     }
 

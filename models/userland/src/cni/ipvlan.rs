@@ -50,7 +50,8 @@ fn add<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         let options = IpvlanOptions { mode: Some(mode(&word)?), flags: Some(0) };
         let inside = cmd.make_on_master(&conf, netns, options.into())?;
         // The plugin before may have asked for addresses.
-        let given = conf.net.prev_result.clone().filter(|prev| conf.net.ipam.is_empty() && !prev.ips.is_empty());
+        let given =
+            conf.net.prev_result.clone().filter(|prev| conf.net.ipam.is_empty() && !prev.ips.is_empty());
         cmd.configure_on_master(&conf, netns, inside, given).await
     })
 }
@@ -66,7 +67,9 @@ fn check<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         });
         if let Some(current) = current.filter(|current| *current != wanted) {
             let (current, wanted) = (current.name(), wanted.name());
-            return Err(format!("Container IPVlan mode {current} does not match expected value: {wanted}").into());
+            return Err(
+                format!("Container IPVlan mode {current} does not match expected value: {wanted}").into()
+            );
         }
         cmd.validate_ips(netns, &cmd.if_name, &result.ips)?;
         cmd.validate_routes(netns, &result.routes)?;

@@ -239,9 +239,9 @@ impl<'a> Fields<'a> {
     /// A field that is there; names are the same in whatever case.
     pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         let map = self.map?;
-        let found = map.get(key).or_else(|| {
-            map.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-        });
+        let found = map
+            .get(key)
+            .or_else(|| map.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value));
         found.filter(|value| !value.is_null())
     }
 
@@ -374,7 +374,8 @@ pub(super) fn parse_ip(text: &str, invalid: impl FnOnce() -> String) -> Result<I
 /// Writes a value as Go does, with its fields' lines indented.
 pub(super) fn print(value: &impl Serialize, indent: &str) -> String {
     let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(indent.as_bytes()));
+    let mut serializer =
+        Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(indent.as_bytes()));
     // Values of this program can be written, and memory does not refuse them.
     let _ = value.serialize(&mut serializer);
     escape(&String::from_utf8_lossy(&bytes))

@@ -54,7 +54,8 @@ impl List {
     ///
     /// What is wrong with it.
     pub fn parse(text: &[u8]) -> Result<List, String> {
-        let value = json::parse(text).map_err(|error| format!("error parsing configuration list: {error}"))?;
+        let value =
+            json::parse(text).map_err(|error| format!("error parsing configuration list: {error}"))?;
         let wrong = |what: &str| Err(format!("error parsing configuration list: {what}"));
         let Value::Object(map) = value else { return wrong("no name") };
         let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -96,7 +97,8 @@ impl List {
     pub async fn load(process: &Process, folder: &str, name: &str) -> Result<List, String> {
         let files = process.files.clone();
         let folder = process.path(folder);
-        let mut found: Vec<String> = files.list(&folder).await.unwrap_or_default().into_iter().map(|file| file.0).collect();
+        let mut found: Vec<String> =
+            files.list(&folder).await.unwrap_or_default().into_iter().map(|file| file.0).collect();
         found.retain(|file| [".conflist", ".conf", ".json"].iter().any(|end| file.ends_with(end)));
         if found.is_empty() {
             return Err(format!("no net configurations found in {folder}"));
@@ -104,7 +106,10 @@ impl List {
         found.sort_by_key(|file| (!file.ends_with(".conflist"), file.clone()));
         for file in found {
             let path = format!("{folder}/{file}");
-            let text = files.read(&path).await.map_err(|error| format!("error reading {path}: {}", strerror(&error)))?;
+            let text = files
+                .read(&path)
+                .await
+                .map_err(|error| format!("error reading {path}: {}", strerror(&error)))?;
             let list = List::parse(&text)?;
             if list.name == name {
                 return Ok(list);
@@ -121,7 +126,8 @@ impl List {
         if let Some(prev) = prev {
             conf.insert("prevResult".to_owned(), prev.clone());
         }
-        let can = |name: &str| plugin.get("capabilities").and_then(|all| all.get(name)) == Some(&Value::Bool(true));
+        let can =
+            |name: &str| plugin.get("capabilities").and_then(|all| all.get(name)) == Some(&Value::Bool(true));
         let known = to.capabilities.iter().filter(|(name, _)| can(name));
         let runtime: Map<_, _> = known.map(|(name, value)| (name.clone(), value.clone())).collect();
         if !runtime.is_empty() {
@@ -194,7 +200,8 @@ impl List {
             "networkName": self.name,
             "result": result,
         });
-        let failed = |error| format!("failed to set network {:?} cached result: {}", self.name, strerror(&error));
+        let failed =
+            |error| format!("failed to set network {:?} cached result: {}", self.name, strerror(&error));
         process.files.make_dir(CACHE).await.map_err(failed)?;
         process.files.write(&self.cache(to), json::print_line(&cache).as_bytes()).await.map_err(failed)
     }

@@ -8,7 +8,7 @@ use glassnet_kernel::net::core::dev::MAX_NAME;
 use glassnet_kernel::net::core::rtnetlink::{LinkNew, LinkSet, do_setlink, rtm_dellink, rtm_newlink};
 use glassnet_kernel::net::ipv4::devinet::{dump_addrs, rtm_deladdr, rtm_newaddr};
 use glassnet_kernel::net::ipv4::fib_frontend::{dump_routes, rtm_newroute};
-use glassnet_kernel::netlink::{NLM_F_CREATE, NLM_F_EXCL};
+use glassnet_kernel::netlink::{Errno, NLM_F_CREATE, NLM_F_EXCL};
 use glassnet_kernel::tables::inet_types::AddrMsg;
 use glassnet_kernel::tables::route_types::{NexthopMsg, RTPROT_BOOT, RouteMsg, Scope};
 use glassnet_wire::Mac;
@@ -53,7 +53,8 @@ impl Cmd<'_> {
 
     /// The namespace at a path.
     pub(super) fn netns_at(&self, path: &str) -> Result<NetnsId, String> {
-        netns_by_path(self.process, path).ok_or_else(|| format!("failed to Statfs {path:?}: no such file or directory"))
+        netns_by_path(self.process, path)
+            .ok_or_else(|| format!("failed to Statfs {path:?}: no such file or directory"))
     }
 
     /// The container's namespace.
@@ -226,7 +227,11 @@ impl Cmd<'_> {
         let addrs = self.addrs(netns, dev);
         self.delete_link(dev).map_err(|error| format!("failed to delete {name:?}: {error}"))?;
         let is_global = |ip: &Ipv4Addr| {
-            !ip.is_loopback() && !ip.is_link_local() && !ip.is_multicast() && !ip.is_unspecified() && !ip.is_broadcast()
+            !ip.is_loopback()
+                && !ip.is_link_local()
+                && !ip.is_multicast()
+                && !ip.is_unspecified()
+                && !ip.is_broadcast()
         };
         let address = |addr: AddrMsg| IpNet { ip: addr.local, len: addr.prefix_len };
         Ok(addrs.into_iter().map(address).filter(|address| is_global(&address.ip)).collect())
@@ -236,14 +241,14 @@ impl Cmd<'_> {
     pub(super) fn read_proc(&self, netns: NetnsId, path: &str) -> Result<String, String> {
         let world = self.process.world();
         let caller = procfs::Caller { netns, ..self.process.caller(&world) };
-        procfs::read(&world, caller, path).map_err(|errno| format!("open {path}: {}", refusal(errno)))
+        procfs::read(&world, caller, path).map_err(|errno| refused("open", path, errno))
     }
 
     pub(super) fn write_proc(&self, netns: NetnsId, path: &str, text: &str) -> Result<(), String> {
         let mut world = self.process.world();
         let caller = procfs::Caller { netns, ..self.process.caller(&world) };
-        procfs::node(&world, caller, path).map_err(|errno| format!("open {path}: {}", refusal(errno)))?;
-        procfs::write(&mut world, caller, path, text).map_err(|errno| format!("write {path}: {}", refusal(errno)))
+        procfs::node(&world, caller, path).map_err(|errno| refused("open", path, errno))?;
+        procfs::write(&mut world, caller, path, text).map_err(|errno| refused("write", path, errno))
     }
 
     /// Lets the host forward.
@@ -312,6 +317,14 @@ impl Cmd<'_> {
     }
 }
 
+/// A file of `/proc/sys` that cannot be read or written; of one that is not modelled that is told.
+fn refused(what: &str, path: &str, errno: Errno) -> String {
+    match errno {
+        Errno::EOPNOTSUPP => format!("not modelled yet: {path}"),
+        _ => format!("{what} {path}: {}", refusal(errno)),
+    }
+}
+
 /// `RT_TABLE_MAIN`.
 pub(super) use glassnet_kernel::tables::route_types::RT_TABLE_MAIN as MAIN;
 
@@ -331,7 +344,11 @@ pub(super) fn route_to(dst: IpNet, dev: DevId, via: Option<Ipv4Addr>, scope: Sco
 /// An address as Go prints the struct, without its number in the heap.
 fn go_ip(ip: &IpConfig) -> String {
     let gateway = ip.gateway.map_or("<nil>".to_owned(), |gateway| gateway.to_string());
-    format!("{{Interface:{} Address:{} Gateway:{gateway}}}", ip.interface.unwrap_or_default(), ip.address.go())
+    format!(
+        "{{Interface:{} Address:{} Gateway:{gateway}}}",
+        ip.interface.unwrap_or_default(),
+        ip.address.go()
+    )
 }
 
 /// A destination as Go prints it.

@@ -17,7 +17,8 @@ const LO: &str = "lo";
 fn read(cmd: &Cmd) -> Done<NetConf> {
     let failed = |error| Error::from(format!("failed to parse network configuration: {error}"));
     let value = cmd.conf().map_err(failed)?;
-    let conf = Fields::of("types.NetConf", &value).and_then(|fields| NetConf::read(&fields)).map_err(failed)?;
+    let conf =
+        Fields::of("types.NetConf", &value).and_then(|fields| NetConf::read(&fields)).map_err(failed)?;
     conf.prev_error.clone().map_or(Ok(()), Err)?;
     Ok(conf)
 }
@@ -37,7 +38,8 @@ fn add<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
             gateway: None,
         };
         let ips = cmd.addrs(netns, lo).into_iter().map(address).collect();
-        let result = CniResult { interfaces: vec![cmd.interface(lo, &cmd.netns)], ips, ..CniResult::default() };
+        let result =
+            CniResult { interfaces: vec![cmd.interface(lo, &cmd.netns)], ips, ..CniResult::default() };
         // It is never told in another version's form.
         Ok(result.as_latest(if conf.version.is_empty() { "0.1.0" } else { &conf.version }))
     })

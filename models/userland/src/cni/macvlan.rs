@@ -48,14 +48,17 @@ fn mode(word: &str) -> Result<MacvlanMode, String> {
 fn add<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
     Box::pin(async move {
         let (conf, word) = read(cmd, false)?;
-        let netns = cmd.netns_at(&cmd.netns).map_err(|error| format!("failed to open netns %!q(<nil>): {error}"))?;
+        let netns =
+            cmd.netns_at(&cmd.netns).map_err(|error| format!("failed to open netns %!q(<nil>): {error}"))?;
         let options = MacvlanOptions { mode: Some(mode(&word)?), ..MacvlanOptions::default() };
         let inside = cmd.make_on_master(&conf, netns, options.into())?;
         if !conf.net.ipam.is_empty() {
             return cmd.configure_on_master(&conf, netns, inside, None).await;
         }
         let name = cmd.if_name.clone();
-        let dev = cmd.link(netns, &name).map_err(|error| format!("failed to find interface name {name:?}: {error}"))?;
+        let dev = cmd
+            .link(netns, &name)
+            .map_err(|error| format!("failed to find interface name {name:?}: {error}"))?;
         cmd.set_up(dev).map_err(|error| format!("failed to set {name:?} UP: {error}"))?;
         let result = CniResult { interfaces: vec![inside], dns: conf.dns, ..CniResult::default() };
         Ok(result.json(&conf.net.version)?)
@@ -70,7 +73,9 @@ fn check<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         let current = cmd.kernel(|kernel| macvlan(kernel, dev).map(|vlan| vlan.mode));
         if let Some(current) = current.filter(|current| *current != wanted) {
             let (current, wanted) = (current.name(), wanted.name());
-            return Err(format!("Container macvlan mode {current} does not match expected value: {wanted}").into());
+            return Err(
+                format!("Container macvlan mode {current} does not match expected value: {wanted}").into()
+            );
         }
         cmd.validate_ips(netns, &cmd.if_name, &result.ips)?;
         cmd.validate_routes(netns, &result.routes)?;

@@ -66,7 +66,8 @@ impl Cmd<'_> {
         let drawn = self.random_veth_name(netns);
         let set = LinkSet { netns: Some(netns), address, info: Some(info), ..sized(conf.mtu) };
         let new = LinkNew { name: Some(drawn.clone()), set, link: Some(link), ..LinkNew::default() };
-        let dev = self.add_link(self.host(), new).map_err(|error| format!("failed to create {kind}: {error}"))?;
+        let dev =
+            self.add_link(self.host(), new).map_err(|error| format!("failed to create {kind}: {error}"))?;
         self.named(&drawn);
         if let Err(error) = self.set_link(dev, LinkSet { name: Some(name.clone()), ..LinkSet::default() }) {
             // It goes again; whether it does is not told.
@@ -139,7 +140,11 @@ impl Cmd<'_> {
     }
 
     /// The device of the result before is there, of this kind; returns it.
-    pub(super) async fn check_on_master(&mut self, conf: &OnMaster, kind: &str) -> Done<(DevId, CniResult, NetnsId)> {
+    pub(super) async fn check_on_master(
+        &mut self,
+        conf: &OnMaster,
+        kind: &str,
+    ) -> Done<(DevId, CniResult, NetnsId)> {
         let netns = self.container()?;
         if conf.has_ipam() {
             self.ipam_check(&conf.net.ipam).await?;
@@ -147,17 +152,22 @@ impl Cmd<'_> {
         let result = conf.net.prev("Required prevResult missing")?;
         let inside = self.inside(&result)?;
         let master = &conf.master;
-        self.link(self.host(), master).map_err(|error| format!("failed to lookup master {master:?}: {error}"))?;
+        self.link(self.host(), master)
+            .map_err(|error| format!("failed to lookup master {master:?}: {error}"))?;
         let dev = self.validate_inside(netns, &inside, kind)?;
         Ok((dev, result, netns))
     }
 
     /// The device of the container in a result.
     pub(super) fn inside(&self, result: &CniResult) -> Done<Interface> {
-        let is_it = |interface: &&Interface| interface.name == self.if_name && interface.sandbox == self.netns;
+        let is_it =
+            |interface: &&Interface| interface.name == self.if_name && interface.sandbox == self.netns;
         let inside = result.interfaces.iter().find(is_it).cloned().unwrap_or_default();
         if inside.sandbox != self.netns {
-            let text = format!("Sandbox in prevResult {} doesn't match configured netns: {}", inside.sandbox, self.netns);
+            let text = format!(
+                "Sandbox in prevResult {} doesn't match configured netns: {}",
+                inside.sandbox, self.netns
+            );
             return Err(text.into());
         }
         Ok(inside)
@@ -166,7 +176,9 @@ impl Cmd<'_> {
     /// It is there, of this kind; empty: of any.
     pub(super) fn validate_inside(&self, netns: NetnsId, inside: &Interface, kind: &str) -> Done<DevId> {
         let (name, mac) = (&inside.name, &inside.mac);
-        let dev = self.link(netns, name).map_err(|_| format!("Container Interface name in prevResult: {name} not found"))?;
+        let dev = self
+            .link(netns, name)
+            .map_err(|_| format!("Container Interface name in prevResult: {name} not found"))?;
         let own = self.mac(dev);
         if !kind.is_empty() && self.kind(dev) != kind {
             return Err(format!("Error: Container interface {name} not of type {kind}").into());

