@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use glassnet_cluster::program;
+use glassnet_userland::cni;
 
 use crate::lesson::{Block, CableChange, Lesson, Topology};
 use crate::observation::DUMPS;
@@ -106,7 +107,11 @@ const STARTERS: [&str; 4] = ["nsenter", "sudo", "timeout", "xargs"];
 
 /// The program of a simple command, and the one that it starts.
 fn started<'a>(words: &mut impl Iterator<Item = &'a str>, found: &mut BTreeSet<&'static str>) {
-    let name = |word: &str| Some(program(word.rsplit('/').next()?)?.name());
+    // A plugin is on no PATH, so it is looked for where Debian has it.
+    let name = |word: &str| match cni::plugin(word) {
+        Some(plugin) => Some(plugin.path),
+        None => Some(program(word.rsplit('/').next()?)?.name()),
+    };
     let first = words.find(|word| !word.contains('=') && !KEYWORDS.contains(word));
     let Some(own) = first.and_then(name) else { return };
     found.insert(own);
@@ -142,11 +147,13 @@ mod tests {
             "x=$(/usr/sbin/iptables -S)|grep y;sleep 1",
             "for i in 1 2; do A=1 arping -c 1 b; done",
             "sudo -E tcpdump -i eth0 arp or icmp",
+            "CNI_COMMAND=ADD CNI_PATH=/opt/cni/bin /opt/cni/bin/bridge < conf",
             "echo pinging; ip route; true date",
         ];
         let block = PlannedBlock { line: 1, prompts: commands.map(prompt).to_vec() };
         let plan = Plan { blocks: vec![block], ..Plan::default() };
-        let expected = ["arping", "ip", "iptables", "ping", "sleep", "sudo", "tcpdump"];
+        let expected =
+            ["/usr/lib/cni/bridge", "arping", "ip", "iptables", "ping", "sleep", "sudo", "tcpdump"];
         assert_eq!(plan.programs(), BTreeSet::from(expected));
     }
 }

@@ -271,6 +271,8 @@ pub struct Kernel {
     pub scripted_macs: BTreeMap<(String, String), VecDeque<Mac>>,
     /// Reachable times of neighbours by device and name of its namespace, where chance would choose: those of a real kernel.
     pub scripted_reach_times: BTreeMap<(String, String), Nanos>,
+    /// Names that programs drew on a real kernel for devices, in order: namespace and name.
+    pub scripted_names: Vec<(String, String)>,
     /// Its threads. One that has ended has no turns; its number is not given again.
     pub kthreads: Vec<Kthread>,
     /// Its timers, by CPU.
@@ -300,6 +302,12 @@ impl Kernel {
         }
         let dev = &self.devs[dev];
         self.scripted_reach_times.get(&(dev.name.to_string(), self.netns_name(dev.netns).to_owned())).copied()
+    }
+
+    /// The next [scripted](Self::scripted_names) name for a device of a namespace.
+    pub fn scripted_name(&self, netns: NetnsId) -> Option<&str> {
+        let netns = self.netns_name(netns);
+        self.scripted_names.iter().find(|(of, _)| of == netns).map(|(_, name)| name.as_str())
     }
 
     /// The name of a namespace; empty for the machine's own, and for one without.
@@ -349,6 +357,7 @@ impl Kernel {
             labels: Vec::new(),
             scripted_macs: BTreeMap::new(),
             scripted_reach_times: BTreeMap::new(),
+            scripted_names: Vec::new(),
             kthreads: Vec::new(),
             timers: (0..cpus.max(1)).map(|_| TimerBase::default()).collect(),
             owned_socket: None,

@@ -12,8 +12,9 @@ use glassnet_kernel::ids::{MachineId, NetnsId};
 use glassnet_kernel::tables::cpumask::CpuMask;
 use glassnet_sim::Nanos;
 
+use crate::memory::Memory;
 use crate::process::{
-    self, Boxed, Child, Exit, Files, Input, Mounts, Output, Process, SharedWorld, Signals, Sleepers, Spawner,
+    self, Boxed, Child, Exit, Files, Mounts, Process, Program, SharedWorld, Signals, Sleepers, Spawner,
 };
 
 /// Result of a program.
@@ -42,6 +43,7 @@ pub fn run_together(
     let launch = |(place, argv): &((MachineId, NetnsId), &[&str])| Launch {
         place: *place,
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        env: BTreeMap::new(),
         stdin: stdin.to_owned(),
         delay: Nanos::ZERO,
     };
@@ -55,6 +57,8 @@ pub struct Launch {
     pub place: (MachineId, NetnsId),
     /// Its name and arguments.
     pub argv: Vec<String>,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
     /// Its standard input.
     pub stdin: String,
     /// Delay of the start.
@@ -70,10 +74,10 @@ pub fn run_launches(
     let sleepers = Arc::new(Sleepers::default());
     let mut running = Vec::new();
     for launch in launches {
-        crate::program(launch.argv.first()?)?;
-        let [stdout, stderr] = [(); 2].map(|()| Arc::new(Memory::default()));
+        known(launch.argv.first()?)?;
+        let [stdout, stderr] = [(); 2].map(|()| Memory::new([]));
         let streams = (stdout.clone(), stderr.clone());
-        let child = child(launch.place.1, launch.argv, &launch.stdin, streams);
+        let child = Child { env: launch.env, ..child(launch.place.1, launch.argv, &launch.stdin, streams) };
         let spawner = Direct {
             world: world.clone(),
             machine: launch.place.0,
@@ -112,7 +116,7 @@ fn child(
         argv,
         env: BTreeMap::new(),
         cwd: "/root".to_string(),
-        stdin: Arc::new(Memory(Mutex::new(stdin.as_bytes().to_vec()))),
+        stdin: Memory::new(stdin.as_bytes()),
         stdout,
         stderr,
         signals: Arc::new(Signals::default()),
@@ -152,33 +156,6 @@ impl Wake for Flag {
     }
 }
 
-/// Bytes in memory: an input that ends after them, or an output that keeps them.
-#[derive(Default)]
-struct Memory(Mutex<Vec<u8>>);
-
-impl Memory {
-    fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(|e| e.into_inner()))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.take()).into_owned()
-    }
-}
-
-impl Input for Memory {
-    fn read(&self) -> Boxed<'_, io::Result<Vec<u8>>> {
-        Box::pin(async { Ok(self.take()) })
-    }
-}
-
-impl Output for Memory {
-    fn write<'a>(&'a self, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner()).extend_from_slice(bytes);
-        Box::pin(async { Ok(()) })
-    }
-}
-
 /// No files.
 struct NoFiles;
 
@@ -193,6 +170,14 @@ impl Files for NoFiles {
 
     fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
         self.write(path, bytes)
+    }
+
+    fn remove<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<()>> {
+        self.write(path, &[])
+    }
+
+    fn make_dir<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<()>> {
+        self.write(path, &[])
     }
 }
 
@@ -222,6 +207,15 @@ impl Files for MemoryFiles {
         Box::pin(async { Ok(()) })
     }
 
+    fn remove<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<()>> {
+        let gone = self.files().remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into());
+        Box::pin(async { gone })
+    }
+
+    fn make_dir<'a>(&'a self, _: &'a str) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn list<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<(String, bool)>>> {
         let below = format!("{}/", path.trim_end_matches('/'));
         let mut entries: Vec<(String, bool)> = Vec::new();
@@ -236,6 +230,12 @@ impl Files for MemoryFiles {
     }
 }
 
+/// The program of a name, or at a path.
+fn known(name: &str) -> Option<&'static Program> {
+    let at = || crate::installed().find(|program| program.path == name);
+    crate::program(name).or_else(at).or_else(|| crate::cni::plugin(name))
+}
+
 /// Starts programs of the registry directly. Nobody is there for a program that goes on by itself.
 struct Direct {
     world: SharedWorld,
@@ -247,7 +247,7 @@ struct Direct {
 
 impl Spawner for Direct {
     fn find<'a>(&'a self, name: &'a str, _cwd: &'a str) -> Boxed<'a, io::Result<String>> {
-        let path = crate::program(name).map(|program| program.path.to_owned());
+        let path = known(name).map(|program| program.path.to_owned());
         let found = path.ok_or_else(|| io::ErrorKind::NotFound.into());
         Box::pin(async { found })
     }
@@ -258,7 +258,7 @@ impl Spawner for Direct {
 
     fn spawn(&self, child: Child) -> Boxed<'_, i32> {
         Box::pin(async move {
-            let Some(program) = child.argv.first().and_then(|name| crate::program(name)) else {
+            let Some(program) = child.argv.first().and_then(|name| known(name)) else {
                 return 127;
             };
             let mut process = Process {

@@ -7,8 +7,10 @@
 //! | [`hosts`], [`resolver`] | host names |
 //! | [`signal`] | signals |
 //! | [`stop`] | what ends a program before its work is done |
+//! | [`memory`] | streams in memory |
 //! | [`harness`] | runs one program without a shell, for tests |
 //! | one module a program | its entry point `main`, listed in [`PROGRAMS`] |
+//! | [`cni`] | plugins of container networks, which are on no `PATH`, and what runs them |
 //!
 //! This crate does not decide a packet's fate: it reads and changes the kernel's tables and sockets.
 
@@ -18,6 +20,7 @@ pub mod bc;
 pub mod bird;
 pub mod brctl;
 pub mod bridge;
+pub mod cni;
 pub mod conntrack;
 pub mod curl;
 pub mod date;
@@ -38,6 +41,7 @@ pub mod ipset;
 pub mod iptables;
 pub mod ipvsadm;
 pub mod mausezahn;
+pub mod memory;
 pub mod modprobe;
 pub mod mpstat;
 pub mod named;
@@ -93,6 +97,7 @@ pub const PROGRAMS: &[Program] = &[
     Program::new("/usr/sbin/birdc", "2.0.12", bird::birdc::main),
     Program::new("/usr/sbin/brctl", "1.7", brctl::main),
     Program::new("/usr/sbin/bridge", "6.1.0", bridge::main),
+    Program::new("/usr/bin/cnitool", "1.1.2", cni::cnitool::main),
     Program::new("/usr/sbin/conntrack", "1.4.7", conntrack::main),
     Program::new("/usr/bin/curl", "7.88.1", curl::main),
     Program::new("/usr/bin/date", "9.1", date::main),

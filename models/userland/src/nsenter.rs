@@ -81,6 +81,20 @@ fn of_pid(kernel: &Kernel, pid: u32) -> Option<NetnsId> {
     if pid == 1 { Some(INIT_NET) } else { kernel.tasks.get(&pid).copied() }
 }
 
+/// The namespace that a file stands for.
+pub(crate) fn netns_by_path(process: &Process, path: &str) -> Option<NetnsId> {
+    let world = process.world();
+    let kernel = world.kernel(process.machine);
+    let name = path.strip_prefix("/run/netns/").or_else(|| path.strip_prefix("/var/run/netns/"));
+    if let Some(name) = name {
+        return kernel.netns_names.get(name).copied();
+    }
+    match path.strip_prefix("/proc/")?.strip_suffix("/ns/net")? {
+        "self" => Some(process.netns),
+        pid => of_pid(kernel, pid.parse().ok()?),
+    }
+}
+
 /// The requested namespace; without `-n` the present one.
 fn find(process: &Process, request: &Request) -> Result<NetnsId, String> {
     let world = process.world();
@@ -90,19 +104,8 @@ fn find(process: &Process, request: &Request) -> Result<NetnsId, String> {
         (None, None) => Ok(process.netns),
         (None, Some(_)) => Ok(process.netns),
         (Some(Some(path)), _) => {
-            let name = path.strip_prefix("/run/netns/").or_else(|| path.strip_prefix("/var/run/netns/"));
-            if let Some(name) = name {
-                return kernel.netns_names.get(name).copied().ok_or_else(|| cannot_open(path));
-            }
-            let pid = path.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/ns/net"));
-            match pid {
-                Some("self") => Ok(process.netns),
-                Some(pid) => {
-                    let pid = pid.parse().map_err(|_| cannot_open(path))?;
-                    of_pid(kernel, pid).ok_or_else(|| cannot_open(path))
-                }
-                None => Err(cannot_open(path)),
-            }
+            drop(world);
+            netns_by_path(process, path).ok_or_else(|| cannot_open(path))
         }
         (Some(None), Some(pid)) => {
             let number = pid.parse().map_err(|_| format!("failed to parse pid: '{pid}'"))?;

@@ -83,6 +83,10 @@ pub trait Files: Send + Sync {
     fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
     /// Appends to the file at this absolute path.
     fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>>;
+    /// Removes the file at this absolute path.
+    fn remove<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<()>>;
+    /// Makes the directory at this absolute path, and those above it that are missing.
+    fn make_dir<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<()>>;
     /// Names in the directory at this absolute path, and whether each is a directory.
     fn list<'a>(&'a self, _path: &'a str) -> Boxed<'a, io::Result<Vec<(String, bool)>>> {
         Box::pin(async { Err(io::ErrorKind::NotFound.into()) })

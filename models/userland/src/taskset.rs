@@ -120,7 +120,7 @@ fn list(affinity: CpuMask) -> String {
     let text = affinity.list();
     let pair = |range: &str| {
         let (first, last) = range.split_once('-')?;
-        (first.parse::<u32>().ok()? + 1 == last.parse().ok()?).then(|| format!("{first},{last}"))
+        (first.parse::<u32>().ok()? + 1 == last.parse::<u32>().ok()?).then(|| format!("{first},{last}"))
     };
     text.split(',').map(|range| pair(range).unwrap_or(range.to_owned())).collect::<Vec<_>>().join(",")
 }

@@ -183,7 +183,6 @@ const PATHS: &[&str] = &[
     "/usr/bin/buildah",
     "/usr/sbin/calicoctl",
     "/usr/bin/cilium",
-    "/usr/bin/cnitool",
     "/usr/bin/containerd",
     "/usr/bin/crictl",
     "/usr/bin/crun",

@@ -43,6 +43,7 @@ fn ask(line: &str) -> (i32, String) {
     }
     let files: Arc<dyn Files> = Arc::new(files);
     let launch = |line: &str, delay: u64| Launch {
+        env: Default::default(),
         place: PLACE,
         argv: line.split(' ').map(str::to_owned).collect(),
         stdin: String::new(),

@@ -65,6 +65,7 @@ fn monitor_tells_what_reaches_its_quota() {
         assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{command}");
     }
     let launch = |command: &str, delay| Launch {
+        env: Default::default(),
         place: (machine, INIT_NET),
         argv: words(command),
         stdin: String::new(),

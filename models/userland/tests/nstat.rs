@@ -31,6 +31,7 @@ fn counters_and_their_history() {
             continue;
         }
         let launch = Launch {
+            env: Default::default(),
             place: (machine, INIT_NET),
             argv: words(command),
             stdin: String::new(),

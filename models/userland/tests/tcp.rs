@@ -61,7 +61,7 @@ fn launch(world: &SharedWorld, line: &str, at: usize) -> Launch {
         None => (String::new(), command),
     };
     let delay = Nanos::from_millis(300 * at as u64);
-    Launch { place: (NODE, netns(world, ns)), argv: words(command), stdin, delay }
+    Launch { place: (NODE, netns(world, ns)), argv: words(command), env: Default::default(), stdin, delay }
 }
 
 /// Each line of an output with a marker, another for a last line without an end.

@@ -5,6 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use bashkit::{Bash, Builtin, BuiltinRegistry, CommandResolver, SessionLimits};
 
+use glassnet_userland::cni;
+
 use super::files::MachineFs;
 use super::limits;
 use super::machine::Place;
@@ -51,6 +53,11 @@ pub(super) fn bash_with(
     for program in glassnet_cluster::installed() {
         let command = super::command::ProgramCommand { place: place.clone(), program };
         registry.insert_command(program.name(), command);
+    }
+    for program in cni::PLUGINS {
+        for path in cni::paths(program) {
+            registry.insert_command(path, super::command::ProgramCommand { place: place.clone(), program });
+        }
     }
     registry.insert("pkill", Arc::new(super::prompt::Pkill(place.machine.clone())));
     for (name, builtin) in more {

@@ -10,6 +10,7 @@ use std::task::Poll;
 use bashkit::{
     Command, CommandContext, CommandInput, CommandOutput, CommandStatus, ExecOptions, FileSystem, async_trait,
 };
+use glassnet_userland::cni;
 use glassnet_userland::process::{
     self, Boxed, Child, Exit, Files, Input, Nowhere, Output, Process, Program, Signals, Spawner,
 };
@@ -176,7 +177,8 @@ impl Spawner for ShellSpawner {
                 return 126;
             }
             let name = child.argv.first().and_then(|name| command_name(name));
-            match name.and_then(glassnet_cluster::program) {
+            let plugin = child.argv.first().and_then(|path| cni::plugin(path));
+            match name.and_then(glassnet_cluster::program).or(plugin) {
                 Some(program) => start(&self.place, program, child, None).await,
                 None if name == Some("kill") => {
                     let (status, text) = self.place.machine.kill(child.argv.get(1..).unwrap_or_default());

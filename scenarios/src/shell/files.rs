@@ -15,6 +15,7 @@ use bashkit::{
 use glassnet_kernel::ids::CpuId;
 use glassnet_kernel::netlink::Errno;
 use glassnet_kernel::world::World;
+use glassnet_userland::cni;
 use glassnet_userland::process::{BOOT_TIME, Boxed, Files};
 use glassnet_userland::procfs::{self, Caller, Node};
 
@@ -27,7 +28,7 @@ pub(super) const WRITE_ERROR: &str = "write error: ";
 const STUB: &str = "#!/bin/sh\n# bashkit builtin: ";
 
 /// Directories besides those of the files.
-const DIRECTORIES: &str = "/etc/iptables /etc/network /etc/sysctl.d /mnt /opt /run /srv /tmp /usr/local/bin /usr/local/sbin \
+const DIRECTORIES: &str = "/etc/iptables /etc/network /etc/sysctl.d /mnt /opt/cni /run /srv /tmp /usr/local/bin /usr/local/sbin \
     /usr/share /var/lib /var/log /var/tmp";
 
 /// Gives all files the time of the installation.
@@ -62,6 +63,9 @@ pub(super) fn furnish(disk: &InMemoryFs, hostname: &str) {
     for program in glassnet_cluster::installed() {
         disk.add_file(program.path, stub(program.name()), 0o755);
     }
+    for plugin in cni::PLUGINS {
+        disk.add_file(plugin.path, stub(plugin.path), 0o755);
+    }
     for name in super::builder::file_commands() {
         disk.add_file(format!("/usr/bin/{name}"), stub(name), 0o755);
     }
@@ -85,8 +89,14 @@ enum Owner {
 
 fn owner(path: &Path) -> Owner {
     let mut path = bashkit::normalize_path(path);
-    // Links of Debian's.
-    for (link, place) in [("/bin", "/usr/bin"), ("/sbin", "/usr/sbin"), ("/var/run", "/run")] {
+    // Links of Debian's, and the place where container runtimes look for plugins.
+    let links = [
+        ("/bin", "/usr/bin"),
+        ("/opt/cni/bin", "/usr/lib/cni"),
+        ("/sbin", "/usr/sbin"),
+        ("/var/run", "/run"),
+    ];
+    for (link, place) in links {
         if let Ok(rest) = path.strip_prefix(link) {
             path = Path::new(place).join(rest);
         }
@@ -447,6 +457,14 @@ impl Files for ProgramFiles {
 
     fn append<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> Boxed<'a, io::Result<()>> {
         Box::pin(async move { self.0.append_file(Path::new(path), bytes).await.map_err(to_io) })
+    }
+
+    fn remove<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move { FileSystem::remove(&*self.0, Path::new(path), false).await.map_err(to_io) })
+    }
+
+    fn make_dir<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<()>> {
+        Box::pin(async move { self.0.mkdir(Path::new(path), true).await.map_err(to_io) })
     }
 
     fn list<'a>(&'a self, path: &'a str) -> Boxed<'a, io::Result<Vec<(String, bool)>>> {

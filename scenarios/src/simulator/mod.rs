@@ -25,6 +25,7 @@ use glassnet_kernel::tables::skb::PacketType;
 use glassnet_kernel::trace::{self, Context, Level, Step, StepKind};
 use glassnet_kernel::world::World;
 use glassnet_sim::Nanos;
+use glassnet_userland::cni;
 use glassnet_wire::Mac;
 
 use crate::backend::{Backend, Running};
@@ -124,13 +125,16 @@ impl Backend for Simulator {
     }
 }
 
-/// NICs exist and get theirs now; the others are for new devices, whose names may recur.
+/// NICs exist and get theirs now; the others are for new devices, whose names may recur. Names that plugins drew are drawn again.
 fn give_addresses(world: &mut World, macs: &[ChosenMac]) {
     let mut nics = BTreeSet::new();
     for chosen in macs {
         let Some(machine) = world.machine(&chosen.machine) else { continue };
         let Some(mac) = parse_mac(&chosen.mac) else { continue };
         let kernel = world.kernel_mut(machine);
+        if cni::is_random_veth_name(&chosen.device) {
+            kernel.scripted_names.push((chosen.netns.clone(), chosen.device.clone()));
+        }
         match kernel.dev_by_name(INIT_NET, &chosen.device) {
             Some(nic) if nics.insert((machine, nic)) => {
                 kernel.devs[nic].addr = mac;

@@ -46,15 +46,14 @@ use parse::{Place, parse};
 /// Entry point of all names.
 pub fn main(process: &mut Process) -> Running<'_> {
     Box::pin(async move {
-        let argv = process.argv.clone();
-        let multi = matches!(process.name(), "xtables-nft-multi" | "xtables-legacy-multi");
-        let (name, args) = match argv.split_first() {
-            Some((called, rest)) if multi => match rest.split_first() {
-                Some((name, args)) => (multi_name(called, name), args.to_vec()),
-                None => return no_subcommand(process),
-            },
-            Some((called, rest)) => (called.clone(), rest.to_vec()),
-            None => return 1,
+        // It may have been called by its path.
+        let called = process.program.name();
+        let args = process.args().to_vec();
+        let multi = matches!(called, "xtables-nft-multi" | "xtables-legacy-multi");
+        let (name, args) = match args.split_first() {
+            _ if !multi => (called.to_owned(), args),
+            Some((name, args)) => (multi_name(called, name), args.to_vec()),
+            None => return no_subcommand(process),
         };
         let Some(tool) = tool(&name) else {
             if multi && !is_other_family(&name) {

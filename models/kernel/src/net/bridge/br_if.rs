@@ -23,6 +23,7 @@ use crate::net::core::dev_upper::{
     netdev_upper_dev_unlink,
 };
 use crate::net::core::notifier::call_netdevice_notifiers;
+use crate::net::ethernet::eth::ETH_DATA_LEN;
 use crate::netlink::{Errno, NlError};
 use crate::tables::arphrd::Arphrd;
 use crate::tables::bridge::{BridgePort, PortFlags, PortState, VlanGroup};
@@ -251,10 +252,10 @@ fn br_stp_recalculate_bridge_id(cx: &mut Cx, bridge: DevId) {
     }
 }
 
-/// The bridge's MTU is the lowest of its ports, unless a user set it (`br_mtu_auto_adjust`).
+/// The bridge's MTU is the lowest of its ports, without ports that of Ethernet, unless a user set it (`br_mtu_auto_adjust`).
 fn br_mtu_auto_adjust(cx: &mut Cx, bridge: DevId) {
     let Some(br) = cx.k.devs[bridge].bridge().filter(|br| !br.conf.mtu_is_set) else { return };
-    let Some(lowest) = br.ports.iter().map(|port| cx.k.devs[*port].mtu).min() else { return };
+    let lowest = br.ports.iter().map(|port| cx.k.devs[*port].mtu).min().unwrap_or(ETH_DATA_LEN);
     if cx.k.devs[bridge].mtu != lowest {
         let old = std::mem::replace(&mut cx.k.devs[bridge].mtu, lowest);
         call_netdevice_notifiers(cx, bridge, NetdevEvent::ChangeMtu { old });

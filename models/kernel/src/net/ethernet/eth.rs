@@ -18,7 +18,7 @@ use crate::tables::netdev::{IFF_BROADCAST, IFF_MULTICAST, NetDevice};
 use crate::tables::skb::PacketType;
 
 /// Largest payload of a frame, bytes (`ETH_DATA_LEN`).
-const ETH_DATA_LEN: u32 = 1500;
+pub(crate) const ETH_DATA_LEN: u32 = 1500;
 /// Smallest MTU of an Ethernet device, bytes (`ETH_MIN_MTU`, RFC 791).
 pub const ETH_MIN_MTU: u32 = 68;
 /// Largest MTU of an Ethernet device without hardware, bytes (`ETH_MAX_MTU`).

@@ -27,8 +27,10 @@ pub(super) const NAME_TRACER: &str = "glassnet-tracer";
 pub(super) const CORNER: &str = "/run/glassnet";
 /// The real `ip`, beneath the wrapper.
 const REAL_IP: &str = "/run/glassnet/real/ip";
-/// The user's `/etc`, beneath a machine's own.
-const REAL_ETC: &str = "/run/glassnet/real/etc";
+/// The user's folders, beneath a machine's own.
+const REAL: &str = "/run/glassnet/real";
+/// Where Debian has plugins of container networks.
+const CNI_PLUGINS: &str = "/usr/lib/cni";
 /// Programs of ours that a machine's shell finds before the real ones.
 const OURS: &str = "/run/glassnet/bin";
 /// Exists once the machine has loaded `br_netfilter`.
@@ -117,6 +119,7 @@ fn mounts() -> io::Result<()> {
     wrap_ip()?;
     wrap_modprobe()?;
     own_etc()?;
+    own_cni()?;
     mkfifo("/run/glassnet/prompt", Mode::S_IRWXU)?;
     tmpfs("/tmp", "mode=1777")?;
     tmpfs("/root", "mode=700")?;
@@ -139,20 +142,36 @@ fn mounts() -> io::Result<()> {
 /// Programs look names up in `/etc/hosts` only: a machine of a lesson has no name server.
 fn own_etc() -> io::Result<()> {
     let hosts = fs::read("/etc/hosts").unwrap_or_default();
-    fs::create_dir_all(REAL_ETC)?;
-    bind("/etc", REAL_ETC)?;
-    mount(Some("tmpfs"), "/etc", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))?;
-    for entry in fs::read_dir(REAL_ETC)? {
-        let (name, real) = entry.map(|entry| (entry.file_name(), entry.path()))?;
-        match name.to_str() {
-            Some("hosts" | "nsswitch.conf" | "netns") => {}
-            Some("openvswitch") => fs::create_dir("/etc/openvswitch")?,
-            // A link there may be relative to /etc.
-            _ => symlink(fs::read_link(&real).unwrap_or(real), Path::new("/etc").join(&name))?,
-        }
+    own_folder("/etc", &["hosts", "nsswitch.conf", "netns", "openvswitch"])?;
+    if Path::new(REAL).join("etc/openvswitch").exists() {
+        fs::create_dir("/etc/openvswitch")?;
     }
     fs::write("/etc/hosts", hosts)?;
     fs::write("/etc/nsswitch.conf", "hosts: files\n")
+}
+
+/// Plugins of container networks where runtimes look for them, and a place for what they keep.
+fn own_cni() -> io::Result<()> {
+    own_folder("/opt", &["cni"])?;
+    own_folder("/var/lib", &["cni"])?;
+    fs::create_dir_all("/opt/cni/bin")?;
+    if Path::new(CNI_PLUGINS).exists() { bind(CNI_PLUGINS, "/opt/cni/bin") } else { Ok(()) }
+}
+
+/// A folder that a lesson can write to: links to what the user's has, but for some.
+fn own_folder(folder: &str, without: &[&str]) -> io::Result<()> {
+    let real = Path::new(REAL).join(folder.trim_start_matches('/'));
+    fs::create_dir_all(&real)?;
+    bind(folder, &real)?;
+    mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))?;
+    for entry in fs::read_dir(&real)? {
+        let (name, real) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        if name.to_str().is_none_or(|name| !without.contains(&name)) {
+            // A link there may be relative to the folder.
+            symlink(fs::read_link(&real).unwrap_or(real), Path::new(folder).join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 fn bind(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {

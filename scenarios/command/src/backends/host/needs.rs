@@ -60,8 +60,14 @@ pub(super) fn missing(programs: &BTreeSet<&str>) -> Vec<String> {
         let same = if program.contains("tables") { "iptables" } else { program };
         of.map_or(same, |(package, _)| package).to_owned()
     };
-    let missing = programs.iter().filter(|program| !is_there(program));
-    missing.map(|program| format!("tool: {program} is not in PATH (package {})", package(program))).collect()
+    let told = |program: &&str| match *program {
+        "cnitool" | "/usr/lib/cni/flannel" => format!("tool: {program} is in no package of Debian"),
+        plugin if plugin.starts_with('/') => {
+            format!("tool: {plugin} is not there (package containernetworking-plugins)")
+        }
+        program => format!("tool: {program} is not in PATH (package {})", package(program)),
+    };
+    programs.iter().filter(|program| !is_there(program)).map(told).collect()
 }
 
 /// The dumps whose program is there.
@@ -84,5 +90,8 @@ mod tests {
             format!("tool: {name} is not in PATH (package {package})")
         });
         assert_eq!(said, expected);
+        let said = missing(&BTreeSet::from(["/usr/lib/cni/no-such-plugin"]));
+        let expected = "tool: /usr/lib/cni/no-such-plugin is not there (package containernetworking-plugins)";
+        assert_eq!(said, [expected]);
     }
 }
