@@ -11,7 +11,6 @@ use super::{Cell, Matrix};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a line is written as soon as it is made")]
 enum Line<'a> {
     Cell {
         from: &'a str,
