@@ -63,7 +63,8 @@ fn damaged_packets_print() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) as usize % bound
     };
-    for name in ["arp", "bgp", "icmp", "igmp", "ip", "ip6", "link", "loopback", "sll2", "slow", "tcp", "udp"] {
+    for name in ["arp", "bgp", "icmp", "igmp", "ip", "ip6", "link", "loopback", "sll2", "slow", "tcp", "udp"]
+    {
         let capture =
             pcap::read(&fs::read(folder.join(format!("{name}.pcap"))).expect("a file")).expect("a capture");
         let link = LinkType::from_number(capture.link).expect("a link type");
