@@ -196,7 +196,7 @@ fn who_enforces_network_policies_is_somebody_that_is_there() {
     check_errors(&[("x.md", cluster("cilium"), 7, "cilium", "there is kube-router")]);
     for policy in ["none", "kube-router"] {
         let lesson = parse("x.md", &cluster(policy)).unwrap_or_else(|error| panic!("{error}"));
-        let enforced = lesson.topology.cluster.and_then(|cluster| cluster.policy).is_some();
+        let enforced = lesson.front.topology.cluster.and_then(|cluster| cluster.policy).is_some();
         assert_eq!(enforced, policy == "kube-router");
     }
 }
