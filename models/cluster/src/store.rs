@@ -154,9 +154,6 @@ impl Store {
         {
             return Err(ApiError::NotFound(Key::new(Kind::Namespace, "", namespace)));
         }
-        if self.objects.contains_key(&key) {
-            return Err(ApiError::AlreadyExists(key));
-        }
         let meta = object.metadata_mut();
         (meta.uid, meta.creation_timestamp) = (Some(uid), Some(wall_clock(now)));
         let has_generation = !matches!(
@@ -165,7 +162,8 @@ impl Store {
         );
         meta.generation = has_generation.then_some(1);
         admission::admit(self, &mut object, None)?;
-        Ok(object)
+        // What is wrong with an object is told before that there is one of its name.
+        if self.objects.contains_key(&key) { Err(ApiError::AlreadyExists(key)) } else { Ok(object) }
     }
 
     /// Replaces an object, if it was not changed since it was read.

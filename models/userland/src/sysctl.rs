@@ -108,7 +108,7 @@ async fn run(process: &mut Process) -> i32 {
         if !opts.write && !word.contains('=') {
             // Unknown names are counted, settings that failed are not.
             status += show(process, &opts, word);
-        } else if let Some(setting) = split(word) {
+        } else if let Some(setting) = split(word).filter(|_| word.len() > 1) {
             status |= set(process, &opts, setting);
         } else {
             // One letter and comments are refused without a word (`parse_setting_line`).

@@ -28,7 +28,7 @@ fn errors_of_configurations() {
 
 #[test]
 fn included_files() {
-    let text = "include \"more.conf\"; include \"dir/*.conf\";";
+    let text = "include \"more.conf\";\n  include \"dir/*.conf\";";
     let parse = |included: &Included| Config::parse("/etc/bird/bird.conf", text, included);
     let mut included = Included::new();
     assert_eq!(parse(&included), Err(Refused::Include("/etc/bird/more.conf".to_owned())));

@@ -409,8 +409,12 @@ fn ip_vs(text: &str) -> Value {
     serde_json::json!(services)
 }
 
-/// Settings that come from the size of memory, or are the whole kernel's even in a namespace.
-const OF_MEMORY: [&str; 3] = [
+/// Settings that come from the size of memory, or are the whole kernel's even in a namespace, or what the machine has loaded and its
+/// owner has set for all namespaces.
+const OF_THE_MACHINE: [&str; 6] = [
+    "net.ipv4.tcp_allowed_congestion_control",
+    "net.ipv4.tcp_available_congestion_control",
+    "net.ipv4.tcp_congestion_control",
     "net.netfilter.nf_conntrack_buckets",
     "net.netfilter.nf_conntrack_expect_max",
     "net.netfilter.nf_conntrack_max",
@@ -419,7 +423,7 @@ const OF_MEMORY: [&str; 3] = [
 /// `net.ipv4.ip_forward = 0` and so on.
 fn sysctls(text: &str) -> Value {
     let pairs = text.lines().filter_map(|line| line.split_once(" = "));
-    let pairs = pairs.filter(|(name, _)| !OF_MEMORY.contains(name));
+    let pairs = pairs.filter(|(name, _)| !OF_THE_MACHINE.contains(name));
     pairs.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
 }
 
@@ -534,25 +538,6 @@ mod tests {
             output("curl 10.0.0.1", "curl: (28) Connection timed out after 1001 milliseconds"),
             "curl: (28) Connection timed out after * milliseconds"
         );
-    }
-
-    #[test]
-    fn how_long_a_neighbour_is_reachable_is_chance() {
-        let row = |state: &str, confirmed: u64, updated: u64| {
-            let row = serde_json::json!({
-                "dst": "10.0.0.1", "refcnt": 1, "used": 1, "confirmed": confirmed, "updated": updated, "state": [state]
-            });
-            neighbours(&[row]).to_string()
-        };
-        assert_eq!(row("REACHABLE", 37, 37), row("STALE", 37, 7));
-        assert_eq!(row("STALE", 37, 22), row("STALE", 37, 7));
-        assert_eq!(row("STALE", 60, 44), row("STALE", 60, 15));
-        // Too early, too late, or for another reason.
-        assert_ne!(row("REACHABLE", 14, 14), row("STALE", 14, 0));
-        assert_ne!(row("REACHABLE", 47, 47), row("STALE", 47, 7));
-        assert_ne!(row("REACHABLE", 37, 37), row("STALE", 37, 37));
-        assert_ne!(row("STALE", 60, 60), row("STALE", 60, 15));
-        assert_ne!(row("DELAY", 37, 7), row("STALE", 37, 7));
     }
 
     #[test]

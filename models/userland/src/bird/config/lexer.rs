@@ -376,7 +376,10 @@ impl<'a> Lexer<'a> {
         self.files.push(path.to_owned());
         let mut scan = Scan { rest: text, path, line: 1, column: 1, file: self.files.len() - 1 };
         while let Some(found) = scan.next()? {
-            if found.token != Token::Word("include".to_owned()) {
+            // A file is included by a line of its own; elsewhere the word is a name.
+            let is_first =
+                self.tokens.last().is_none_or(|last| (last.file, last.line) != (found.file, found.line));
+            if found.token != Token::Word("include".to_owned()) || !is_first {
                 self.tokens.push(found);
                 continue;
             }
