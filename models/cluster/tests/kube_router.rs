@@ -345,6 +345,7 @@ fn a_thousand_rules_are_compiled_in_a_second() {
         pods: cluster.pods.iter().collect(),
         namespaces: cluster.namespaces.iter().collect(),
     };
+    #[allow(clippy::disallowed_methods, reason = "how long it takes to compile")]
     let (begin, mut nobody) = (std::time::Instant::now(), Nobody(0));
     now(controller.sync(&objects, "1", &mut nobody)).unwrap();
     // Each rule has two sets, of two pods and of a block, and marks and returns for each.

@@ -378,8 +378,7 @@ fn add<'a>(cmd: &'a mut Cmd<'_>) -> Boxed<'a, Done<String>> {
         if !conf.resolv_conf.is_empty() {
             result.dns = resolv_conf(cmd, &conf.resolv_conf).await?;
         }
-        if conf.sets.len() > 1 && !super::skel::has_check(&conf.version)? && conf.version < "0.3.0".to_owned()
-        {
+        if conf.sets.len() > 1 && !super::skel::has_check(&conf.version)? && conf.version.as_str() < "0.3.0" {
             let version = &conf.version;
             return Err(
                 format!("CNI version {version} does not support more than 1 address per family").into()

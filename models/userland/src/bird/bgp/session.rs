@@ -522,7 +522,7 @@ impl Daemon {
         let own = bgp.config.hold_time;
         let hold = own.min(remote_hold.into());
         let wanted = bgp.config.keepalive_time.unwrap_or(own / 3);
-        let keepalive = if own == 0 { 0 } else { (wanted * hold / own).max(u32::from(hold > 0)) };
+        let keepalive = (wanted * hold).checked_div(own).map_or(0, |time| time.max(u32::from(hold > 0)));
         let Some(conn) = bgp.conn_mut(side) else { return };
         (conn.hold_time, conn.keepalive_time) = (hold, keepalive);
         conn.queue(&Message::Keepalive);
