@@ -37,7 +37,7 @@ impl Settings {
 
     /// A member; null counts as missing. Of two that differ in case the last is meant.
     fn get(&self, name: &str) -> Option<&Value> {
-        let found = self.members.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).next_back();
+        let found = self.members.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
